@@ -4,10 +4,12 @@
  */
 export * from './backoff.ts'
 export * from './bytes.ts'
+export * from './chunk-queue.ts'
 export * from './clock.ts'
 export * from './deadlines.ts'
 export * from './errors.ts'
 export * from './faults.ts'
+export * from './histogram.ts'
 export * from './invariant.ts'
 export * from './log.ts'
 export * from './ring.ts'
