@@ -37,6 +37,7 @@ export type CredentialErrorCode =
   | 'idp_malformed'
   | 'idp_issuer_mismatch'
   | 'invalid_client'
+  | 'grant_refused'
   | 'token_rejected'
   | 'token_unusable'
   | 'secret_unreadable'
