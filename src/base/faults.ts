@@ -40,6 +40,12 @@ export const FAULTS = {
     'A frame is longer than SETTINGS_MAX_FRAME_SIZE.',
   ),
   data_on_stream_0: fault('connection', 'PROTOCOL_ERROR', 'RFC 9113 §6.1', 'DATA on stream 0.'),
+  data_too_short: fault(
+    'connection',
+    'FRAME_SIZE_ERROR',
+    'RFC 9113 §4.2',
+    'DATA is padded and has no octet for the length of the padding.',
+  ),
   pad_exceeds_payload: fault(
     'connection',
     'PROTOCOL_ERROR',
