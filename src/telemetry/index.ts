@@ -5,3 +5,21 @@
 export { Logger, LOG_LEVELS } from './logger.ts'
 export type { LogEncoding, LoggerOptions, LogLevel, LogStats } from './logger.ts'
 export { REDACTED, redactFields, redactText } from './redact.ts'
+export { METRICS, OTHER, renderMetricsDoc } from './metric-names.ts'
+export type {
+  LabelsOf,
+  MetricAggregation,
+  MetricEntry,
+  MetricName,
+  MetricNameOf,
+  MetricType,
+} from './metric-names.ts'
+export {
+  feedFaults,
+  feedLog,
+  MAX_SERIES_PER_METRIC,
+  Metrics,
+  METRICS_CONTENT_TYPE,
+  renderSnapshots,
+} from './metrics.ts'
+export type { Emit, MetricsOptions, MetricsSnapshot, ReadingOf } from './metrics.ts'
