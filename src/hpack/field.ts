@@ -11,7 +11,7 @@ export const UNINDEXED_FIELD = 1
 /** Literal never indexed: must leave so on every hop. @see RFC 7541 §6.2.3 */
 export const NEVER_INDEXED_FIELD = 2
 
-/** A name and a value, as latin1 strings: one character is one octet. Immutable apart from `mark`. */
+/** A name and a value, as latin1 strings: one character is one octet. Immutable apart from `mark` and the encoder's notes. */
 export class HeaderField {
   readonly name: string
   readonly value: string
@@ -21,6 +21,10 @@ export class HeaderField {
   readonly sizeBytes: number
   /** A small integer that the consumer may keep here: its classification of the field. 0 means none yet. */
   mark = 0
+  /** The encoder's note: the table in which it last found the field; 0 means none. Written only by HpackEncoder. */
+  tableId = 0
+  /** The encoder's note: where in that table. It proves nothing alone: entries are evicted. */
+  tableIndex = 0
 
   constructor(name: string, value: string, indexing: number = INDEXED_FIELD) {
     this.name = name
