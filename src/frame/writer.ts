@@ -7,7 +7,7 @@
 import { NO_BYTES, invariant, writeUint16, writeUint24, writeUint32 } from '../base/index.ts'
 import { FRAME_HEAD_BYTES, FrameFlag, FrameType, PREFACE, SETTING_BYTES } from './constants.ts'
 
-/** Payloads up to here are copied into the slab; above, a buffer of its own costs less than the copy (bench/micro/frame). */
+/** Payloads up to here are copied into the slab; above, one more buffer in the write costs less than the copy. */
 export const MAX_COPIED_BYTES = 2_048
 
 /** Octets of a slab once a connection is busy. */
