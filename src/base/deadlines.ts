@@ -3,17 +3,28 @@
  * Floor 0; owns no timer: it is told the time and says when it wants to be told again.
  */
 
+/** What a wheel links: a deadline whatever its owner. */
+type AnyDeadline = Deadline<never>
+
 /** A deadline that can be set on one wheel. Allocated once by its owner and set again as often as it likes. */
-export class Deadline {
+export class Deadline<T = null> {
   /** Monotonic ms at which it fires; Infinity when it is not set. */
   atMs = Infinity
   /** Neighbours in the slot; null when not set. Only the wheel touches them. */
-  previous: Deadline | null = null
-  next: Deadline | null = null
+  previous: AnyDeadline | null = null
+  next: AnyDeadline | null = null
   slot = -1
-  readonly fire: (nowMs: number) => void
-  constructor(fire: (nowMs: number) => void) {
-    this.fire = fire
+  readonly #fire: (nowMs: number, owner: T) => void
+  readonly #owner: T
+
+  /** @param fire called with the owner, so that many deadlines share one function */
+  constructor(fire: (nowMs: number, owner: T) => void, owner: T) {
+    this.#fire = fire
+    this.#owner = owner
+  }
+  /** Calls its owner. Only the wheel does so. */
+  fire(nowMs: number): void {
+    this.#fire(nowMs, this.#owner)
   }
   /** Whether it waits on a wheel. */
   get isSet(): boolean {
@@ -28,7 +39,7 @@ export class Deadline {
  */
 export class DeadlineWheel {
   readonly tickMs: number
-  readonly #slots: (Deadline | null)[]
+  readonly #slots: (AnyDeadline | null)[]
   /** The slot after the last: holds what is due while it fires. */
   readonly #firingSlot: number
   readonly #onEarlier: (atMs: number) => void
@@ -59,7 +70,8 @@ export class DeadlineWheel {
   }
 
   /** Sets `deadline` to fire at `atMs`, in place of what it was set to before. Infinity clears it. */
-  set(deadline: Deadline, atMs: number): void {
+  set<T>(owned: Deadline<T>, atMs: number): void {
+    const deadline = owned as unknown as AnyDeadline
     if (deadline.slot >= 0) this.clear(deadline)
     if (atMs === Infinity) return
     const tick = Math.max(Math.ceil(atMs / this.tickMs), this.#tick + 1)
@@ -72,7 +84,8 @@ export class DeadlineWheel {
   }
 
   /** Takes `deadline` off the wheel. Harmless when it is not set. */
-  clear(deadline: Deadline): void {
+  clear<T>(owned: Deadline<T>): void {
+    const deadline = owned as unknown as AnyDeadline
     if (deadline.slot < 0) return
     if (deadline.previous === null) this.#slots[deadline.slot] = deadline.next
     else deadline.previous.next = deadline.next
@@ -91,7 +104,7 @@ export class DeadlineWheel {
     this.#tick = Math.max(this.#tick, until)
     for (let i = 1; i <= steps; i++) this.#collectDue((until - steps + i) % this.#firingSlot, nowMs)
     for (;;) {
-      const due: Deadline | null = this.#slots[this.#firingSlot]!
+      const due: AnyDeadline | null = this.#slots[this.#firingSlot]!
       if (due === null) break
       this.clear(due)
       due.fire(nowMs)
@@ -101,9 +114,9 @@ export class DeadlineWheel {
 
   /** Moves the due deadlines of a slot to the firing slot, where they can still be cleared; a later round stays. */
   #collectDue(slot: number, nowMs: number): void {
-    let at: Deadline | null = this.#slots[slot]!
+    let at: AnyDeadline | null = this.#slots[slot]!
     while (at !== null) {
-      const next: Deadline | null = at.next
+      const next: AnyDeadline | null = at.next
       if (at.atMs <= nowMs) {
         const atMs = at.atMs
         this.clear(at)
@@ -113,7 +126,7 @@ export class DeadlineWheel {
     }
   }
 
-  #link(deadline: Deadline, slot: number, atMs: number): void {
+  #link(deadline: AnyDeadline, slot: number, atMs: number): void {
     const first = this.#slots[slot]!
     deadline.atMs = atMs
     deadline.slot = slot

@@ -1,0 +1,93 @@
+/**
+ * One stream: its state, its windows, and what waits to be sent on it.
+ * Floor 2; knows neither calls nor gRPC. All work is done by its connection; this is the handle that owners hold.
+ * @see RFC 9113 §5
+ */
+import { ChunkQueue } from '../base/index.ts'
+import type { HeaderList } from '../hpack/index.ts'
+import type { H2Connection } from './connection.ts'
+import { RecvWindow } from './recv-window.ts'
+import { CLOSED, OPEN, type StreamState } from './stream-state.ts'
+
+/** A stream of an H2Connection. Methods on a stream that is over do nothing. */
+export class H2Stream {
+  readonly id: number
+  readonly connection: H2Connection
+  /** What the owner keeps with the stream; null until set. */
+  attachment: object | null = null
+  state: StreamState = OPEN
+  readonly recvWindow: RecvWindow
+  /** What the peer lets us send; negative after a lowered SETTINGS_INITIAL_WINDOW_SIZE. */
+  sendWindowBytes: number
+  /** DATA that waits for windows or its turn. */
+  readonly queue = new ChunkQueue()
+  /** Trailers that follow when the queue is empty; null without. */
+  queuedTrailers: HeaderList | null = null
+  /** Whether END_STREAM follows when the queue is empty. */
+  isEndQueued = false
+  /** Whether it stands in the connection's round robin. */
+  isScheduled = false
+  /** Whether it stands on the connection's list of windows to look at. */
+  isCreditListed = false
+  /** Client: whether the final response head has come. Server: whether the response head has left. */
+  hasResponseHead = false
+  /** Whether the owner has decided to serve it: a reset after that is no attack. */
+  isAdmitted = false
+  /** Octets that content-length promised; -1 without. */
+  contentLengthBytes = -1
+  receivedBytes = 0
+  /** DATA octets sent since the last look of the stall timer. */
+  sentSinceLookBytes = 0
+  /** Whether DATA waited at the last look of the stall timer. */
+  wasWaitingAtLook = false
+  readonly openedAtMs: number
+
+  constructor(connection: H2Connection, id: number, sendWindowBytes: number, recvWindowBytes: number, nowMs: number) {
+    this.connection = connection
+    this.id = id
+    this.sendWindowBytes = sendWindowBytes
+    this.recvWindow = new RecvWindow(recvWindowBytes)
+    this.openedAtMs = nowMs
+  }
+
+  /** Whether the stream is forgotten by its connection. */
+  get isOver(): boolean {
+    return this.state === CLOSED
+  }
+
+  /** Server: sends the response head; with isEnd it is a trailers-only answer. */
+  sendHeaders(list: HeaderList, isEnd: boolean): void {
+    this.connection.sendHeaders(this, list, null, isEnd)
+  }
+
+  /** Queues DATA by reference: `payload` must stay unchanged until it is sent. May be empty with isEnd. */
+  sendData(payload: Buffer, isEnd: boolean): void {
+    this.connection.sendData(this, payload, isEnd)
+  }
+
+  /** Sends trailers after everything queued; they end our side. */
+  sendTrailers(list: HeaderList): void {
+    this.connection.sendTrailers(this, list)
+  }
+
+  /** Ends the stream with RST_STREAM; what is queued is dropped, what is held is credited. The owner hears nothing more. */
+  reset(code: number): void {
+    this.connection.resetStream(this, code)
+  }
+
+  /** Gives back credit for `bytes` of the payloads received: whoever held them does so no more. */
+  credit(bytes: number): void {
+    this.connection.credit(this, bytes)
+  }
+
+  /** Gives back credit for all that is still held. */
+  release(): void {
+    this.connection.release(this)
+  }
+
+  /** The owner serves the stream: its window may grow to `limits.streamWindowBytes`, and a reset counts no more as early. */
+  admit(): void {
+    this.connection.admitStream(this)
+  }
+}
+

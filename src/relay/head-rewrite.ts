@@ -1,0 +1,76 @@
+/**
+ * What changes in a head on its way through: ingress fields and a Permit in, egress fields out; and the way back.
+ * Floor 3; knows no stream. Unknown metadata passes in its order, duplicates and `-bin` values untouched.
+ * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+ */
+import type { Permit } from '../auth/index.ts'
+import { HeaderField, HeaderList } from '../hpack/index.ts'
+
+/** Our own names: never taken from a peer, always set by us or absent (auth.md §5). */
+const RESERVED_PREFIX = 'x-authgw-'
+const RESERVED_NAMES = new Set(['x-forwarded-client-cert'])
+/** The field that says why authgw refused a call. */
+export const REASON_FIELD = 'authgw-reason'
+/** The field by which a workload authgw marks its calls; selects only a status (no-loss.md row 9a). */
+export const HOP_FIELD = 'x-authgw-hop'
+
+/** What the egress leg is called. */
+export interface EgressNames {
+  /** `http` or `https`. */
+  readonly scheme: string
+  readonly authority: string
+  /** Names to strip besides the reserved ones, lower case with `_` as `-`: those that identity is put under. */
+  readonly strippedNames: ReadonlySet<string>
+}
+
+/** `_` equals `-`: CGI-minded servers fold them, so a spoofed `x_authgw_subject` must go too. */
+export function foldName(name: string): string {
+  return name.includes('_') ? name.replaceAll('_', '-') : name
+}
+
+function isStripped(name: string, names: EgressNames): boolean {
+  const folded = foldName(name)
+  return folded.startsWith(RESERVED_PREFIX) || RESERVED_NAMES.has(folded) || names.strippedNames.has(folded)
+}
+
+/** The egress head: stable fields only; `grpc-timeout` travels beside it, since it differs from call to call. */
+export function egressHead(head: HeaderList, permit: Permit, names: EgressNames): HeaderList {
+  const fields: HeaderField[] = []
+  const set = new Set(permit.fields.map(([name]) => name))
+  let hasAuthority = false
+  for (const field of head.fields) {
+    const { name } = field
+    if (name === ':scheme') fields.push(new HeaderField(name, names.scheme))
+    else if (name === ':authority') {
+      hasAuthority = true
+      fields.push(new HeaderField(name, names.authority))
+    } else if (name.charCodeAt(0) === 0x3a) fields.push(field)
+    else if (isForwarded(name, permit, names, set)) {
+      if (!hasAuthority) fields.push(new HeaderField(':authority', names.authority))
+      hasAuthority = true
+      fields.push(field)
+    }
+  }
+  if (!hasAuthority) fields.push(new HeaderField(':authority', names.authority))
+  for (const [name, value] of permit.fields) fields.push(new HeaderField(name, value))
+  return new HeaderList(fields)
+}
+
+function isForwarded(name: string, permit: Permit, names: EgressNames, set: ReadonlySet<string>): boolean {
+  if (name === 'host' || name === 'grpc-timeout' || set.has(name)) return false
+  if (name === 'authorization' && permit.dropsAuthorization) return false
+  return !isStripped(name, names)
+}
+
+/**
+ * What of a response goes back to the caller: all of it, or all but `authgw-reason` where that is ours to say.
+ * The same list object gives the same result object.
+ */
+export function ingressList(list: HeaderList, dropsReason: boolean): HeaderList {
+  if (!dropsReason) return list
+  if (list.annotation instanceof HeaderList) return list.annotation
+  const fields = list.fields.filter((field) => field.name !== REASON_FIELD)
+  const kept = fields.length === list.fields.length ? list : new HeaderList(fields)
+  list.annotation = kept
+  return kept
+}

@@ -1,0 +1,72 @@
+/**
+ * What the relay has counted: plain number fields, read at scrape.
+ * Floor 3; knows no metric names.
+ */
+import { Histogram } from '../base/index.ts'
+import { RELAY_REASONS, type RelayReason } from './reasons.ts'
+
+/** gRPC status codes that get a series of their own; others count as UNKNOWN. */
+const STATUS_COUNT = 17
+
+/** Durations of the calls of one method, by status. */
+export class MethodSeries {
+  /** `package.Service/Method`, or `_OTHER`. */
+  readonly method: string
+  /** By grpc-status; null until the first call ends with it. */
+  readonly byStatus: (Histogram | null)[] = Array.from({ length: STATUS_COUNT }, () => null)
+
+  constructor(method: string) {
+    this.method = method
+  }
+
+  /** Counts a call that ended with `status` after `durationMs`. */
+  observe(status: number, durationMs: number): void {
+    const index = status >= 0 && status < STATUS_COUNT ? status : 2
+    const histogram = (this.byStatus[index] ??= new Histogram())
+    histogram.observe(durationMs / 1000)
+  }
+}
+
+/** Counters of one relay. */
+export class RelayStats {
+  callsStarted = 0
+  /** Calls open now. */
+  callsOpen = 0
+  /** Calls that wait for an egress connection now. */
+  callsWaiting = 0
+  replays = 0
+  renewals = 0
+  /** Calls that went without a replay copy because the budget was full. */
+  unheldCalls = 0
+  /** Octets held for replay now. */
+  replayHeldBytes = 0
+  memoHits = 0
+  memoMisses = 0
+  dials = 0
+  dialFailures = 0
+  /** Bugs of ours that were contained. */
+  bugs = 0
+  /** Answers of our own by reason. */
+  readonly answers: Record<RelayReason, number> = Object.fromEntries(
+    Object.keys(RELAY_REASONS).map((reason) => [reason, 0]),
+  ) as Record<RelayReason, number>
+  /** `authgw-reason` trailers seen on egress, by reason; reasons that we do not know count as `other`. */
+  readonly egressReasons: Record<string, number> = {}
+  readonly #series = new Map<string, MethodSeries>()
+  readonly #other = new MethodSeries('_OTHER')
+
+  /** @param methods those that get a series of their own: a caller must not choose our label values */
+  constructor(methods: Iterable<string>) {
+    for (const method of methods) this.#series.set(method, new MethodSeries(method))
+  }
+
+  /** The series of a method (without its leading slash). */
+  seriesOf(method: string): MethodSeries {
+    return this.#series.get(method) ?? this.#other
+  }
+
+  /** All series, for the scrape. */
+  series(): MethodSeries[] {
+    return [...this.#series.values(), this.#other]
+  }
+}
