@@ -7,13 +7,17 @@ import type { DynamicTable } from './dynamic-table.ts'
 import type { HeaderField } from './field.ts'
 
 const BUCKETS = 64
+/** Fields noted, and how many of them a hash may choose from; powers of two. */
 const SIGHTS = 64
+const WAYS = 4
 
-/** A hash of the field's size and of some characters of its value, mainly from the end, where tokens differ. */
+/** A hash of the field's size, two characters of its name and four of its value: the last, where tokens differ, too. */
 export function fieldHash(field: HeaderField): number {
   const value = field.value
   const length = value.length
-  let hash = Math.imul(field.sizeBytes, 0x9e3779b1) ^ field.name.charCodeAt(field.name.length >> 1)
+  const name = field.name
+  let hash = Math.imul(field.sizeBytes, 0x9e3779b1) ^ name.charCodeAt(name.length >> 1)
+  hash = Math.imul(hash ^ name.charCodeAt(name.length - 1), 0x01000193)
   if (length > 0) {
     hash = Math.imul(hash ^ value.charCodeAt(length - 1), 0x01000193)
     hash = Math.imul(hash ^ value.charCodeAt((length * 3) >> 2), 0x01000193)
@@ -67,19 +71,20 @@ export class FieldIndex {
   }
 }
 
-/** Remembers some fields that were seen once: two for each slot, the newer first. */
+/** Remembers the fields that were lately seen once: in sets of four by hash, the newest first. */
 export class RecentSights {
   readonly #fields: (HeaderField | null)[] = Array.from({ length: SIGHTS }, () => null)
 
   /** Whether an equal field was noted lately; notes it if not. */
   sawBefore(field: HeaderField, hash: number): boolean {
-    const slot = (hash >>> 8) & (SIGHTS - 2)
-    const newer = this.#fields[slot]!
-    if (newer !== null && isEqual(newer, field)) return true
-    const older = this.#fields[slot + 1]!
-    if (older !== null && isEqual(older, field)) return true
-    this.#fields[slot + 1] = newer
-    this.#fields[slot] = field
+    const fields = this.#fields
+    const first = (hash >>> 8) & (SIGHTS - WAYS)
+    for (let i = first; i < first + WAYS; i++) {
+      const seen = fields[i]!
+      if (seen !== null && isEqual(seen, field)) return true
+    }
+    for (let i = first + WAYS - 1; i > first; i--) fields[i] = fields[i - 1]!
+    fields[first] = field
     return false
   }
 }
