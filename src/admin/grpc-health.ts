@@ -5,7 +5,13 @@
  */
 import type * as Grpc from '@grpc/grpc-js'
 import { listenOnAll, type AdminEndpoint, type ListeningAddress } from './endpoint.ts'
-import { HEALTH_SERVICE, SERVING_STATUS, type HealthList, type ServingStatus } from './health-wire.ts'
+import {
+  HEALTH_SERVICE,
+  SERVING_STATUS,
+  type HealthCheckRequest,
+  type HealthList,
+  type ServingStatus,
+} from './health-wire.ts'
 import type { Readiness } from './readiness.ts'
 
 /** What the health server needs. */
@@ -16,7 +22,8 @@ export interface GrpcHealthOptions {
   readonly maxWatches?: number
 }
 
-type Watch = Grpc.ServerWritableStream<string, ServingStatus>
+type Check = Grpc.ServerUnaryCall<HealthCheckRequest, ServingStatus>
+type Watch = Grpc.ServerWritableStream<HealthCheckRequest, ServingStatus>
 
 /** Limits of the server: a health check is a message of a few octets. */
 const SERVER_OPTIONS = {
@@ -47,10 +54,10 @@ export class GrpcHealth {
     this.#readiness = options.readiness
     this.#maxWatches = options.maxWatches ?? 64
     this.#server.addService(HEALTH_SERVICE, {
-      Check: (call: Grpc.ServerUnaryCall<string, ServingStatus>, reply: Grpc.sendUnaryData<ServingStatus>) =>
-        this.#check(call.request, reply),
+      Check: (call: Check, reply: Grpc.sendUnaryData<ServingStatus>) =>
+        this.#check(call.request.service, reply),
       Watch: (call: Watch) => this.#watch(call),
-      List: (_call: Grpc.ServerUnaryCall<null, HealthList>, reply: Grpc.sendUnaryData<HealthList>) =>
+      List: (_call: Grpc.ServerUnaryCall<object, HealthList>, reply: Grpc.sendUnaryData<HealthList>) =>
         reply(null, this.#list()),
     })
     this.#unsubscribe = options.readiness.subscribe(() => this.#tellWatches())
@@ -61,7 +68,10 @@ export class GrpcHealth {
    * @throws ConfigError when the endpoint cannot be had
    */
   static async listen(options: GrpcHealthOptions): Promise<GrpcHealth> {
-    const health = new GrpcHealth(await import('@grpc/grpc-js'), options)
+    const grpc = await import('@grpc/grpc-js')
+    // It writes to standard error beside our log; whatever fails comes back as a value as well.
+    grpc.setLogVerbosity(grpc.logVerbosity.NONE)
+    const health = new GrpcHealth(grpc, options)
     try {
       health.#addresses = await listenOnAll(
         options.endpoint,
@@ -146,7 +156,7 @@ export class GrpcHealth {
       endWith(call, this.#status.RESOURCE_EXHAUSTED, 'too many watches')
       return
     }
-    const service = call.request
+    const { service } = call.request
     const sent = this.#statusOf(service)
     this.#watches.set(call, { service, sent })
     const forget = (): void => void this.#watches.delete(call)

@@ -9,6 +9,12 @@
 export const SERVING_STATUS = { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } as const
 export type ServingStatus = (typeof SERVING_STATUS)[keyof typeof SERVING_STATUS]
 
+/** grpc.health.v1.HealthCheckRequest. An object, because @grpc/grpc-js takes a falsy request for none at all. */
+export interface HealthCheckRequest {
+  /** Empty for the process as a whole. */
+  readonly service: string
+}
+
 /** grpc.health.v1.HealthListResponse, as pairs of service and status. */
 export type HealthList = readonly (readonly [service: string, status: ServingStatus])[]
 
@@ -36,10 +42,10 @@ function readVarint(cursor: Cursor): number {
 }
 
 /**
- * Reads HealthCheckRequest: the name of the service, empty for the process as a whole. Unknown fields are skipped.
+ * Reads HealthCheckRequest. Unknown fields are skipped.
  * @throws RangeError when it is no message
  */
-export function decodeCheckRequest(bytes: Buffer): string {
+export function decodeCheckRequest(bytes: Buffer): HealthCheckRequest {
   const cursor: Cursor = { bytes, at: 0 }
   let service = ''
   while (cursor.at < bytes.length) {
@@ -51,7 +57,7 @@ export function decodeCheckRequest(bytes: Buffer): string {
     if (isService) service = bytes.toString('utf8', cursor.at, end)
     cursor.at = end
   }
-  return service
+  return { service }
 }
 
 /** Octets of the field's value that lie ahead; a varint is passed at once. */
@@ -112,5 +118,5 @@ const method = <Q, S>(
 export const HEALTH_SERVICE = {
   Check: method('Check', false, decodeCheckRequest, encodeCheckResponse),
   Watch: method('Watch', true, decodeCheckRequest, encodeCheckResponse),
-  List: method('List', false, () => null, encodeList),
+  List: method('List', false, () => ({}), encodeList),
 } as const

@@ -18,7 +18,7 @@ test.each([
     'a',
   ],
 ])('%s', (_title, bytes, service) => {
-  expect(decodeCheckRequest(hex(bytes))).toBe(service)
+  expect(decodeCheckRequest(hex(bytes))).toEqual({ service })
 })
 
 test.each([
