@@ -1,0 +1,34 @@
+/**
+ * The room of sockets, TLS, names and files: everything that authgw says to the operating system about the network.
+ * Floor 4; implements the ports of auth and relay.
+ */
+export {
+  AddressError,
+  formatEndpoint,
+  isLoopbackAddress,
+  isLoopbackEndpoint,
+  listenEndpoints,
+  parseEndpoint,
+} from './address.ts'
+export type { Endpoint, TcpEndpoint, UnixEndpoint } from './address.ts'
+export { openFileLimit } from './admission.ts'
+export type { AdmissionLimits } from './admission.ts'
+export { CONNECT_TIMEOUT_MS, Dialer } from './dialer.ts'
+export type { DialResult, DialTls, DialerOptions } from './dialer.ts'
+export { FileWatch, POLL_MS, readFile } from './file-watch.ts'
+export type { FileContents, FileWatchOptions, WatchFolder } from './file-watch.ts'
+export { Listener } from './listener.ts'
+export type { ClientAuth, ConnectionAcceptor, ListenTls, ListenerOptions, LivePeer } from './listener.ts'
+export { parseAltNames } from './peer-identity.ts'
+export type { AltName } from './peer-identity.ts'
+export { MAX_WAITING_BYTES, Pump } from './pump.ts'
+export type { PumpOptions, PumpedConnection } from './pump.ts'
+export type { LookupAll } from './resolver.ts'
+export { NetStats } from './stats.ts'
+export { SystemClock, createTurn, createWheel } from './system-clock.ts'
+export type { WheelDriverOptions } from './system-clock.ts'
+export { TlsContext } from './tls-context.ts'
+export type { TlsContextOptions } from './tls-context.ts'
+export { TlsMaterialError } from './tls-material.ts'
+export type { TlsMaterial, TlsOptions, TlsProblem, TlsSide } from './tls-material.ts'
+export { TlsNameError, tlsCiphers, tlsCurves, tlsVersion } from './tls-names.ts'
