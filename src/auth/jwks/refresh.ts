@@ -9,8 +9,6 @@ import {
   CredentialError,
   Published,
   SingleFlight,
-  type Clock,
-  type CredentialErrorCode,
   type Log,
   type SnapshotSource,
   type Timer,
@@ -37,19 +35,35 @@ export interface KeyKeeperPorts extends KeyFetchPorts {
 /** Where the current keys came from. */
 export type KeyOrigin = 'none' | 'network' | 'disk' | 'file'
 
+const FAILURES = [
+  'idp_unreachable',
+  'idp_timeout',
+  'idp_tls',
+  'idp_status',
+  'idp_rate_limited',
+  'idp_malformed',
+  'idp_issuer_mismatch',
+  'keys_unavailable',
+] as const
+
+/** Why a key set could not be had; `keys_unavailable` is a local file that cannot be read. */
+export type KeyFetchFailure = (typeof FAILURES)[number]
+
 /** How a provider's keys are, for readiness and metrics. Plain values. */
 export interface KeyKeeperState {
   readonly issuer: string
   readonly origin: KeyOrigin
   readonly keyCount: number
+  /** Whether there were ever keys: a control plane is unready only while there were none (no-loss.md, Readiness). */
+  readonly hadKeys: boolean
   /** Ms since the fetch that brought the current keys was started; Infinity without keys. */
   readonly ageMs: number
   /** Why the last attempt failed; null when it succeeded or none was made. */
-  readonly failure: CredentialErrorCode | null
+  readonly failure: KeyFetchFailure | null
 }
 
-/** Attempts at a key set by outcome. */
-export type KeyFetchCounts = Record<CredentialErrorCode | 'ok', number>
+/** Attempts at a key set by outcome: plain counters, read at scrape. */
+export type KeyFetchCounts = Record<KeyFetchFailure | 'ok', number>
 
 /** Time between two attempts, whoever asks, in ms: what floods of unknown kids cost the provider (auth.md §3). */
 export const FETCH_COOLDOWN_MS = 10_000
@@ -60,26 +74,16 @@ const FILE_POLL_MS = 30_000
 /** The longest pause between attempts while there are keys to go on with, in ms. */
 const MAX_RETRY_MS = 60_000
 
-const noCounts = (): KeyFetchCounts => ({
-  ok: 0,
-  idp_unreachable: 0,
-  idp_timeout: 0,
-  idp_tls: 0,
-  idp_status: 0,
-  idp_rate_limited: 0,
-  idp_malformed: 0,
-  idp_issuer_mismatch: 0,
-  invalid_client: 0,
-  token_rejected: 0,
-  token_unusable: 0,
-  secret_unreadable: 0,
-  keys_unavailable: 0,
-})
+/** The class of a failed attempt. */
+function failureOf(error: unknown): KeyFetchFailure {
+  const code = error instanceof CredentialError ? error.code : null
+  return FAILURES.find((failure) => failure === code) ?? 'idp_unreachable'
+}
 
 /** Owns one provider's key set. */
 export class KeyKeeper implements ProviderKeys {
   readonly issuer: string
-  readonly counts: KeyFetchCounts = noCounts()
+  readonly counts = Object.fromEntries(['ok', ...FAILURES].map((result) => [result, 0])) as KeyFetchCounts
   readonly #options: KeyKeeperOptions
   readonly #ports: KeyKeeperPorts
   readonly #fetcher: KeySetFetcher
@@ -95,7 +99,7 @@ export class KeyKeeper implements ProviderKeys {
   #keysSinceMs = -Infinity
   /** Unix ms of the start of the last successful fetch of this process; 0 before. */
   #fetchStartedAtMs = 0
-  #failure: CredentialErrorCode | null = null
+  #failure: KeyFetchFailure | null = null
   #refreshTimer: Timer | null = null
   #staleTimer: Timer | null = null
   #isClosed = false
@@ -105,7 +109,7 @@ export class KeyKeeper implements ProviderKeys {
     this.#options = options
     this.#ports = ports
     this.#fetcher = new KeySetFetcher(options, ports)
-    this.#retry = new Backoff({ initialMs: 2 * FETCH_COOLDOWN_MS, maxMs: 2 * MAX_RETRY_MS }, () =>
+    this.#retry = new Backoff({ initialMs: 2 * FETCH_COOLDOWN_MS, maxMs: MAX_RETRY_MS }, () =>
       ports.clock.random(),
     )
     this.#isFile = options.publicKeysFile !== undefined && options.publicKeysFile !== null
@@ -120,6 +124,7 @@ export class KeyKeeper implements ProviderKeys {
       issuer: this.issuer,
       origin: this.#origin,
       keyCount: this.#published.current?.value.keys.length ?? 0,
+      hadKeys: this.#published.current !== null,
       ageMs: this.#origin === 'none' ? Infinity : this.#ports.clock.nowMs() - this.#keysSinceMs,
       failure: this.#failure,
     }
@@ -225,7 +230,7 @@ export class KeyKeeper implements ProviderKeys {
   }
 
   #fail(error: unknown): void {
-    const code = error instanceof CredentialError ? error.code : 'idp_unreachable'
+    const code = failureOf(error)
     this.counts[code]++
     this.#failure = code
     const consequence =

@@ -1,0 +1,44 @@
+/**
+ * Counters of the control plane's gate: plain numbers, read at scrape.
+ * Floor 2; knows no metric library and no label.
+ */
+import { REFUSAL_REASONS, type RefusalReason } from './verdict.ts'
+
+/** What a gate has done since it was made. Every field only grows, but `verificationsActive` and `verificationsWaiting`. */
+export class GateStats {
+  /** Calls that were given a permit. */
+  accepted = 0
+  /** Calls that were refused, by reason. */
+  readonly refused = Object.fromEntries(Object.keys(REFUSAL_REASONS).map((reason) => [reason, 0])) as Record<
+    RefusalReason,
+    number
+  >
+  /** Calls answered from the cache of verdicts. */
+  verdictHits = 0
+  /** Calls whose token was in the cache of verified tokens. */
+  tokenHits = 0
+  /** Calls answered from the negative cache. */
+  rejectionHits = 0
+  /** Calls whose token was in no cache. */
+  tokenMisses = 0
+  /** Signatures checked. */
+  verifications = 0
+  /** Signatures being checked now. */
+  verificationsActive = 0
+  /** Calls that wait for their turn to be checked. */
+  verificationsWaiting = 0
+  /** Times that the owner of the keys was asked for newer ones. */
+  keyRequests = 0
+  /** Tokens whose nbf or iat lies in the future beyond the leeway. */
+  clockSkew = 0
+  /** Calls that a dry run let pass and the policy would have denied. */
+  dryRunDenials = 0
+  /** Calls that matched a rule with action `audit`. */
+  audited = 0
+  /** Tokens that live longer than an hour. */
+  longLived = 0
+  /** Claims that were too long to be put into a field. */
+  claimsTooLong = 0
+  /** Defects of our own that were caught here; each cost one call. */
+  bugs = 0
+}
