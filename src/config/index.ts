@@ -1,0 +1,14 @@
+/**
+ * The room of the configuration: YAML in, one checked object out.
+ * Floor 1; imports base only. Rooms below roles/ never see a Config.
+ */
+export { CIPHER_SUITES, CURVES } from './tls-names.ts'
+export { formatDuration, parseDuration } from './duration.ts'
+export { endpointsCollide, isLocalEndpoint, isLoopbackHost, parseEndpoint } from './endpoint.ts'
+export type { Endpoint } from './endpoint.ts'
+export { loadConfig } from './load.ts'
+export type { LoadOptions, LoadedConfig } from './load.ts'
+export { MASK, printConfig } from './print.ts'
+export { renderConfigurationPage, renderJsonSchema } from './render-docs.ts'
+export type * from './schema.ts'
+export { formatSize, parseSize } from './size.ts'

@@ -1,0 +1,117 @@
+/**
+ * What a role listens on and dials, in configgrpc's words.
+ * Floor 1; opens no socket.
+ * @see https://github.com/open-telemetry/opentelemetry-collector/tree/main/config/configgrpc
+ */
+import {
+  choice,
+  count,
+  duration,
+  endpoint,
+  flag,
+  mebibytes,
+  text,
+  textMap,
+  unsafeAllow,
+  withoutEffect,
+} from './fields.ts'
+import { isLocalEndpoint } from './endpoint.ts'
+import { section } from './section.ts'
+import { tlsClientSection, tlsServerSection } from './schema-tls.ts'
+
+const serverParameters = section('How long an accepted connection lives.', {
+  max_connection_idle: duration('A connection without calls for so long is closed; 0 for never.', {
+    zeroIsNever: true,
+  }).prefault('15m'),
+  max_connection_age: duration('A connection is replaced after so long, ± 10 %; 0 for never.', {
+    zeroIsNever: true,
+  }).prefault('30m'),
+  max_connection_age_grace: duration(
+    'How long open calls may go on after that; 0 for as long as they like.',
+    {
+      zeroIsNever: true,
+    },
+  ).prefault('60s'),
+  time: duration('A connection that was silent for so long is PINGed; 0 for never.', {
+    minMs: 1_000,
+    zeroIsNever: true,
+  }).prefault('0'),
+  timeout: duration('How long the answer to that PING may take.', { minMs: 100 }).prefault('20s'),
+})
+
+const listenKeys = section(
+  'Where this role listens.',
+  {
+    endpoint: endpoint('Address to listen on; localhost listens on 127.0.0.1 and ::1.'),
+    transport: choice('Kind of address, as the endpoint already says.', ['tcp', 'unix']).optional(),
+    tls: tlsServerSection.optional(),
+    max_recv_msg_size_mib: mebibytes('Largest message of a call, in MiB.').prefault(64),
+    max_concurrent_streams: count(
+      'Calls at once on one connection; limits.max_concurrent_streams when left out.',
+      1,
+      1_000_000,
+    ).optional(),
+    keepalive: section('Life of accepted connections.', {
+      server_parameters: serverParameters.prefault({}),
+      enforcement_policy: withoutEffect('PINGs are judged by limits.pings, which no honest client reaches'),
+    }).prefault({}),
+    unsafe_allow: unsafeAllow(['plaintext']),
+    read_buffer_size: withoutEffect('buffers follow the flow-control windows'),
+    write_buffer_size: withoutEffect('buffers follow the flow-control windows'),
+    include_metadata: withoutEffect('metadata is always forwarded'),
+  },
+  'configgrpc',
+)
+
+const upstreamKeys = section(
+  'Whom this role forwards to.',
+  {
+    endpoint: endpoint('host:port, dns:///host:port (all its addresses, in turn) or unix:///path.'),
+    tls: tlsClientSection.optional(),
+    keepalive: section(
+      'PINGs on connections with calls open. Never sent on loopback, where a stock collector would object.',
+      {
+        time: duration('A connection that was silent for so long is PINGed; 0 for never.', {
+          minMs: 1_000,
+          zeroIsNever: true,
+        }).prefault('30s'),
+        timeout: duration('How long the answer may take before the connection is replaced.', {
+          minMs: 100,
+        }).prefault('10s'),
+        permit_without_stream: flag('PING also while no call is open.').prefault(false),
+      },
+    ).prefault({}),
+    balancer_name: choice('How calls are spread over the addresses of the endpoint.', [
+      'round_robin',
+      'pick_first',
+    ]).prefault('round_robin'),
+    authority: text('Value of :authority; host:port of the endpoint when left out.').optional(),
+    headers: textMap('Metadata to set on every call.', { isSecret: true }).optional(),
+    connect_timeout: duration('How long connecting and the TLS handshake may take.', { minMs: 100 }).prefault(
+      '5s',
+    ),
+    resolve_interval: duration('How often the name is resolved again, beside after each failed dial.', {
+      minMs: 1_000,
+    }).prefault('30s'),
+    compression: withoutEffect('messages are forwarded as they come'),
+    sending_queue: withoutEffect('authgw keeps no queue; the collector’s exporter does'),
+    retry_on_failure: withoutEffect('the collector’s exporter retries; authgw answers so that it can'),
+    timeout: withoutEffect('the deadline of each call is kept'),
+    wait_for_ready: withoutEffect('a call waits at most 2 s for a connection'),
+    read_buffer_size: withoutEffect('buffers follow the flow-control windows'),
+    write_buffer_size: withoutEffect('buffers follow the flow-control windows'),
+  },
+  'configgrpc',
+)
+
+/** What a role listens on. `isPlaintext`: there is no `tls`. */
+export const listenSection = listenKeys.transform((listen) => ({
+  ...listen,
+  isPlaintext: listen.tls === undefined,
+}))
+
+/** Whom a role forwards to. Without `tls`, plaintext to loopback and UNIX sockets, TLS to everyone else. */
+export const upstreamSection = upstreamKeys.transform((upstream) => ({
+  ...upstream,
+  isPlaintext: upstream.tls === undefined ? isLocalEndpoint(upstream.endpoint) : upstream.tls.insecure,
+}))

@@ -1,0 +1,169 @@
+/**
+ * The workload role: token acquisition in the words of the oauth2client extension, injection in those of
+ * bearertokenauth and Envoy.
+ * Floor 1; fetches nothing.
+ */
+import { z } from 'zod'
+import {
+  choice,
+  duration,
+  flag,
+  leaf,
+  path,
+  secret,
+  text,
+  textMap,
+  unsafeAllow,
+  url,
+  words,
+} from './fields.ts'
+import { section } from './section.ts'
+import { listenSection, upstreamSection } from './schema-grpc.ts'
+import { policySection } from './schema-policy.ts'
+import { tlsProviderSection } from './schema-tls.ts'
+
+const GRANT_TYPES = [
+  'client_credentials',
+  'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  'urn:ietf:params:oauth:grant-type:token-exchange',
+] as const
+
+const SIGNATURES = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const
+
+const oauth2clientSection = section(
+  'How the token is got.',
+  {
+    issuer_url: url('The issuer; its discovery document names the token endpoint.').optional(),
+    token_url: url('The token endpoint, in place of discovery.').optional(),
+    client_id: text('Identifier of the client.').optional(),
+    client_id_file: path('File that holds it, read again at each fetch.').optional(),
+    client_secret: secret('Secret of the client.').optional(),
+    client_secret_file: path('File that holds it, read again at each fetch.', {
+      pathKind: 'secret',
+    }).optional(),
+    scopes: words('Scopes to ask for.').optional(),
+    endpoint_params: textMap(
+      'Further parameters of the token request, such as {audience: control-plane}.',
+    ).optional(),
+    grant_type: choice('Grant to use.', GRANT_TYPES).prefault('client_credentials'),
+    auth_style: choice(
+      'How the client authenticates: HTTP Basic, in the body, with a JWT that it signs, with a JWT from a file, or with its certificate.',
+      ['basic', 'post', 'private_key_jwt', 'client_assertion_file', 'tls'],
+    ).optional(),
+    signature_algorithm: choice('Algorithm of the JWT that the client signs.', SIGNATURES).prefault('RS256'),
+    client_certificate_key: secret('Private key that signs it, PEM.').optional(),
+    client_certificate_key_file: path('File that holds it, read again at each fetch.', {
+      pathKind: 'secret',
+    }).optional(),
+    client_certificate_key_id: text('kid of that key.').optional(),
+    client_assertion_file: path(
+      'File with a JWT that authenticates the client, such as a projected service-account token.',
+      { pathKind: 'secret' },
+    ).optional(),
+    subject_token_file: path(
+      'File with the token to exchange or the assertion to present (token-exchange, jwt-bearer).',
+      { pathKind: 'secret' },
+    ).optional(),
+    iss: text('iss of the JWT that the client signs; client_id when left out.').optional(),
+    audience: text('aud of the JWT that the client signs; the token endpoint when left out.').optional(),
+    claims: textMap('Further claims of the JWT that the client signs.').optional(),
+    expiry_buffer: duration(
+      'How long before its end a token is refreshed, at most 20 % of its life; scaled to its life when left out.',
+    ).optional(),
+    timeout: duration('How long a request to the provider may take.', { minMs: 100, maxMs: 60_000 }).prefault(
+      '5s',
+    ),
+    tls: tlsProviderSection.optional(),
+    unsafe_allow: unsafeAllow(['http_issuer']),
+  },
+  'the oauth2client extension',
+)
+
+const overwrite = leaf<'overwrite' | 'keep' | 'refuse'>(
+  'What happens to the field when the caller has set it: true overwrites it, false keeps it, refuse refuses the call.',
+  {
+    type: 'true, false or refuse',
+    expects: 'true, false or refuse',
+    json: { enum: [true, false, 'refuse'] },
+  },
+  (value) => {
+    if (value === true || value === 'true') return 'overwrite'
+    if (value === false || value === 'false') return 'keep'
+    return value === 'refuse' ? value : { problem: 'is none of true, false, refuse', remedy: 'write true' }
+  },
+)
+
+const bearertokenauthSection = section(
+  'How the token is put on a call.',
+  {
+    header: text('Field to put it in.').prefault('authorization'),
+    scheme: text('Word before the token.').prefault('Bearer'),
+    filename: path('File that holds the token, watched; in place of oauth2client.', {
+      pathKind: 'secret',
+    }).optional(),
+    token: secret('The token itself; in place of oauth2client.').optional(),
+    overwrite: overwrite.prefault(true),
+    allow_request_without_credential: flag('Forward calls without a token while none can be had.').prefault(
+      false,
+    ),
+  },
+  'bearertokenauth, Envoy',
+)
+
+const identity = section('One of several identities.', {
+  name: text('Name by which routes choose it.'),
+  oauth2client: oauth2clientSection.optional(),
+  bearertokenauth: bearertokenauthSection.optional(),
+})
+
+const route = section('Which identity calls go out under. The first route that fits is taken.', {
+  authority: words('Values of :authority that fit.').optional(),
+  methods: words('Full methods that fit; a trailing * matches any rest.').optional(),
+  headers: textMap('Metadata that must be there with these values.').optional(),
+  identity: text('Name of the identity to use.'),
+})
+
+/** The workload role. */
+export const workloadSection = section(
+  'The workload role: next to a collector, puts a token on every call.',
+  {
+    listen: listenSection,
+    upstream: upstreamSection,
+    oauth2client: oauth2clientSection.optional(),
+    bearertokenauth: bearertokenauthSection.prefault({}),
+    identities: z
+      .array(identity)
+      .describe('Several identities, chosen by routes; the first is the default.')
+      .optional(),
+    routes: z.array(route).describe('Which identity a call goes out under.').optional(),
+    policy: policySection.prefault({}),
+    on_invalid_client: choice(
+      'When the provider refuses our client: hold answers UNAVAILABLE, which exporters retry; fail answers UNAUTHENTICATED, at which they drop.',
+      ['hold', 'fail'],
+    ).prefault('hold'),
+    on_rejected: choice(
+      'When the control plane refuses a fresh token twice: hold answers UNAVAILABLE; pass passes UNAUTHENTICATED on.',
+      ['hold', 'pass'],
+    ).prefault('hold'),
+    on_denied: choice(
+      'When the control plane answers PERMISSION_DENIED: pass passes it on; hold answers UNAVAILABLE.',
+      ['pass', 'hold'],
+    ).prefault('pass'),
+    max_stream_duration: duration('Streams end with UNAVAILABLE after so long; 0 for never.', {
+      zeroIsNever: true,
+    }).prefault('0'),
+    unsafe_allow: unsafeAllow(['no_credential']),
+  },
+  'authgw',
+)
