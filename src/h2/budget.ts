@@ -74,41 +74,166 @@ const MIB = 1024 * KIB
 
 /** Every limit of a connection, by its field name in H2Limits. */
 export const LIMITS = {
-  maxConcurrentStreams: limit('max_concurrent_streams', 'count', 250, 'Open streams a connection (1000 on loopback and UNIX sockets). More: REFUSED_STREAM.'),
-  maxUnfinishedFactor: limit('max_unfinished_factor', 'count', 2, 'Streams that still cost us, as a multiple of max_concurrent_streams. More: GOAWAY.'),
-  earlyResets: limit('early_resets', 'count', 1000, 'RST_STREAM on streams younger than a second or before their verdict: the bucket. More: GOAWAY (rapid reset).'),
+  maxConcurrentStreams: limit(
+    'max_concurrent_streams',
+    'count',
+    250,
+    'Open streams a connection (1000 on loopback and UNIX sockets). More: REFUSED_STREAM.',
+  ),
+  maxUnfinishedFactor: limit(
+    'max_unfinished_factor',
+    'count',
+    2,
+    'Streams that still cost us, as a multiple of max_concurrent_streams. More: GOAWAY.',
+  ),
+  earlyResets: limit(
+    'early_resets',
+    'count',
+    1000,
+    'RST_STREAM on streams younger than a second or before their verdict: the bucket. More: GOAWAY (rapid reset).',
+  ),
   earlyResetsPerSecond: limit('early_resets_per_second', 'per second', 33, 'Refill of early_resets.'),
-  maxContinuationFrames: limit('max_continuation_frames', 'count', 8, 'CONTINUATION frames a header block. More: GOAWAY.'),
-  maxHeaderListBytes: limit('max_header_list_size', 'bytes', 64 * KIB, 'Header list, 32 added per field (RFC 9113 §6.5.2). Above: the call is refused with RESOURCE_EXHAUSTED; above twice of it: GOAWAY.'),
-  maxFieldCount: limit('max_header_fields', 'count', 128, 'Fields of a request head or of trailers. More: as above.'),
+  maxContinuationFrames: limit(
+    'max_continuation_frames',
+    'count',
+    8,
+    'CONTINUATION frames a header block. More: GOAWAY.',
+  ),
+  maxHeaderListBytes: limit(
+    'max_header_list_size',
+    'bytes',
+    64 * KIB,
+    'Header list, 32 added per field (RFC 9113 §6.5.2). Above: the call is refused with RESOURCE_EXHAUSTED; above twice of it: GOAWAY.',
+  ),
+  maxFieldCount: limit(
+    'max_header_fields',
+    'count',
+    128,
+    'Fields of a request head or of trailers. More: as above.',
+  ),
   maxFieldBytes: limit('max_header_field_size', 'bytes', 32 * KIB, 'One field. Above: as above.'),
   headerTableBytes: limit('header_table_size', 'bytes', 4096, 'HPACK table in each direction.'),
-  maxSettingsEntries: limit('max_settings_entries', 'count', 32, 'Entries of a SETTINGS frame. More: GOAWAY.'),
+  maxSettingsEntries: limit(
+    'max_settings_entries',
+    'count',
+    32,
+    'Entries of a SETTINGS frame. More: GOAWAY.',
+  ),
   settingsFrames: limit('settings_frames', 'count', 100, 'SETTINGS frames a minute. More: GOAWAY.'),
-  settingsAckTimeoutMs: limit('settings_ack_timeout', 'ms', 10_000, 'Time to acknowledge our SETTINGS. Later: GOAWAY SETTINGS_TIMEOUT.'),
-  pausingControlFrames: limit('pausing_control_frames', 'count', 100, 'Control answers queued unsent at which we stop reading.'),
-  maxQueuedControlFrames: limit('max_queued_control_frames', 'count', 1000, 'Control answers queued unsent. More: GOAWAY.'),
-  pingsPerWork: limit('pings_per_work', 'count', 20, 'PINGs for each DATA or HEADERS frame seen that are honest (bandwidth probing); above that each is a glitch.'),
-  idlePingsPerSecond: limit('idle_pings_per_second', 'per second', 10, 'PINGs a second that are honest without work.'),
-  windowUpdatesPerWork: limit('window_updates', 'count', 5, 'WINDOW_UPDATEs beyond 2 × (streams + 10 × DATA frames sent). More: GOAWAY.'),
-  priorityFrames: limit('priority_frames', 'count', 100, 'PRIORITY frames for each stream, and once more for the connection. More: GOAWAY.'),
-  emptyDataFrames: limit('empty_data_frames', 'count', 100, 'Empty DATA frames without END_STREAM: the bucket, refilled by 1 a second. More: GOAWAY.'),
-  smallDataBudget: limit('small_data', 'count', 25_600, 'Overhead of small DATA frames: each costs max(0, 256 − payload), larger ones refill. Spent: GOAWAY.'),
-  maxQueuedBytes: limit('max_queued_size', 'bytes', 4 * MIB, 'Output queued a connection; at the cap its source gets no more credit.'),
-  initialStreamWindowBytes: limit('initial_stream_window', 'bytes', 65_535, 'Stream window until its Permit: what an unchecked caller can make us hold.'),
+  settingsAckTimeoutMs: limit(
+    'settings_ack_timeout',
+    'ms',
+    10_000,
+    'Time to acknowledge our SETTINGS. Later: GOAWAY SETTINGS_TIMEOUT.',
+  ),
+  pausingControlFrames: limit(
+    'pausing_control_frames',
+    'count',
+    100,
+    'Control answers queued unsent at which we stop reading.',
+  ),
+  maxQueuedControlFrames: limit(
+    'max_queued_control_frames',
+    'count',
+    1000,
+    'Control answers queued unsent. More: GOAWAY.',
+  ),
+  pingsPerWork: limit(
+    'pings_per_work',
+    'count',
+    20,
+    'PINGs for each DATA or HEADERS frame seen that are honest (bandwidth probing); above that each is a glitch.',
+  ),
+  idlePingsPerSecond: limit(
+    'idle_pings_per_second',
+    'per second',
+    10,
+    'PINGs a second that are honest without work.',
+  ),
+  windowUpdatesPerWork: limit(
+    'window_updates',
+    'count',
+    5,
+    'WINDOW_UPDATEs beyond 2 × (streams + 10 × DATA frames sent). More: GOAWAY.',
+  ),
+  priorityFrames: limit(
+    'priority_frames',
+    'count',
+    100,
+    'PRIORITY frames for each stream, and once more for the connection. More: GOAWAY.',
+  ),
+  emptyDataFrames: limit(
+    'empty_data_frames',
+    'count',
+    100,
+    'Empty DATA frames without END_STREAM: the bucket, refilled by 1 a second. More: GOAWAY.',
+  ),
+  smallDataBudget: limit(
+    'small_data',
+    'count',
+    25_600,
+    'Overhead of small DATA frames: each costs max(0, 256 − payload), larger ones refill. Spent: GOAWAY.',
+  ),
+  maxQueuedBytes: limit(
+    'max_queued_size',
+    'bytes',
+    4 * MIB,
+    'Output queued a connection; at the cap its source gets no more credit.',
+  ),
+  initialStreamWindowBytes: limit(
+    'initial_stream_window',
+    'bytes',
+    65_535,
+    'Stream window until its Permit: what an unchecked caller can make us hold.',
+  ),
   streamWindowBytes: limit('stream_window', 'bytes', 256 * KIB, 'Stream window after its Permit.'),
-  maxStreamWindowBytes: limit('max_stream_window', 'bytes', MIB, 'Stream window while the other leg drains well.'),
+  maxStreamWindowBytes: limit(
+    'max_stream_window',
+    'bytes',
+    MIB,
+    'Stream window while the other leg drains well.',
+  ),
   connectionWindowBytes: limit('connection_window', 'bytes', 4 * MIB, 'Connection window.'),
-  stallTimeoutMs: limit('stall_timeout', 'ms', 30_000, 'Time in which a stream must drain 16 KiB or all that waits. Else: CANCEL.'),
+  stallTimeoutMs: limit(
+    'stall_timeout',
+    'ms',
+    30_000,
+    'Time in which a stream must drain 16 KiB or all that waits. Else: CANCEL.',
+  ),
   stallBytes: limit('stall_bytes', 'bytes', 16 * KIB, 'Octets that a stream must drain in stall_timeout.'),
-  prefaceTimeoutMs: limit('preface_timeout', 'ms', 10_000, 'Time to the preface and the first SETTINGS. Later: close.'),
-  headerBlockTimeoutMs: limit('header_block_timeout', 'ms', 10_000, 'Time to complete a header block. Later: GOAWAY.'),
+  prefaceTimeoutMs: limit(
+    'preface_timeout',
+    'ms',
+    10_000,
+    'Time to the preface and the first SETTINGS. Later: close.',
+  ),
+  headerBlockTimeoutMs: limit(
+    'header_block_timeout',
+    'ms',
+    10_000,
+    'Time to complete a header block. Later: GOAWAY.',
+  ),
   frameTimeoutMs: limit('frame_timeout', 'ms', 10_000, 'Time to complete a frame. Later: GOAWAY.'),
   idleTimeoutMs: limit('idle_timeout', 'ms', 15 * 60_000, 'Time without a stream. Later: GOAWAY.'),
-  maxAgeMs: limit('max_connection_age', 'ms', 30 * 60_000, 'Age of an ingress connection, ± 10 %. Later: two-step GOAWAY.'),
+  maxAgeMs: limit(
+    'max_connection_age',
+    'ms',
+    30 * 60_000,
+    'Age of an ingress connection, ± 10 %. Later: two-step GOAWAY.',
+  ),
   ageGraceMs: limit('max_connection_age_grace', 'ms', 60_000, 'Time for open streams after that.'),
-  maxStreamId: limit('max_stream_id', 'count', 2 ** 30, 'Stream identifier at which an egress connection is replaced.'),
-  glitches: limit('glitches', 'count', 200, 'Small oddities: the bucket. GOAWAY when it is empty; new calls move elsewhere at 75 %.'),
+  maxStreamId: limit(
+    'max_stream_id',
+    'count',
+    2 ** 30,
+    'Stream identifier at which an egress connection is replaced.',
+  ),
+  glitches: limit(
+    'glitches',
+    'count',
+    200,
+    'Small oddities: the bucket. GOAWAY when it is empty; new calls move elsewhere at 75 %.',
+  ),
   glitchesPerSecond: limit('glitches_per_second', 'per second', 5, 'Refill of glitches.'),
 } as const satisfies Record<string, LimitEntry>
 
@@ -173,7 +298,11 @@ export class PeerBudget {
   }
 
   /** A DATA frame came: false when it is one too many of the empty or the small. */
-  dataFrame(payloadBytes: number, isEnd: boolean, nowMs: number): 'ok' | 'empty_data_flood' | 'small_data_flood' {
+  dataFrame(
+    payloadBytes: number,
+    isEnd: boolean,
+    nowMs: number,
+  ): 'ok' | 'empty_data_flood' | 'small_data_flood' {
     this.#honestPings = Math.min(this.#honestPings + this.#limits.pingsPerWork, 100_000)
     if (isEnd) return 'ok'
     if (payloadBytes === 0) return this.#emptyData.take(1, nowMs) ? 'ok' : 'empty_data_flood'

@@ -12,10 +12,23 @@ import {
   type Flushable,
   type Turn,
 } from '../base/index.ts'
-import { faultCode, FrameFlag, FrameReader, FrameWriter, H2Code, DEFAULT_MAX_FRAME_SIZE } from '../frame/index.ts'
+import {
+  faultCode,
+  FrameFlag,
+  FrameReader,
+  FrameWriter,
+  H2Code,
+  DEFAULT_MAX_FRAME_SIZE,
+} from '../frame/index.ts'
 import { HpackDecoder, HpackEncoder, type HeaderField, type HeaderList } from '../hpack/index.ts'
 import { PeerBudget, type ByteBudget, type H2Limits } from './budget.ts'
-import { RESET_BY_CLOSE, RESET_BY_FAULT, RESET_BY_GOAWAY, type H2Handler, type ResetCause } from './handler.ts'
+import {
+  RESET_BY_CLOSE,
+  RESET_BY_FAULT,
+  RESET_BY_GOAWAY,
+  type H2Handler,
+  type ResetCause,
+} from './handler.ts'
 import { Inbound } from './inbound.ts'
 import { RecvWindow } from './recv-window.ts'
 import { SendQueue } from './send-queue.ts'
@@ -204,7 +217,8 @@ export class H2Connection {
 
   /** The socket is gone, with an error or in good order. Safe to call twice. */
   onSocketClosed(error: TransportError | null): void {
-    if (this.phase !== FINISHED) this.#end(error ?? new TransportError('closed_by_peer', 'the peer closed the connection'))
+    if (this.phase !== FINISHED)
+      this.#end(error ?? new TransportError('closed_by_peer', 'the peer closed the connection'))
     else this.#notifyClosed(error)
   }
 
@@ -240,7 +254,11 @@ export class H2Connection {
 
   /** Client: whether no call will be taken ever again, so that another connection is needed. */
   get isRetired(): boolean {
-    return this.phase !== RUNNING || this.peerGoawayLastId !== Infinity || this.#nextStreamId >= this.limits.maxStreamId
+    return (
+      this.phase !== RUNNING ||
+      this.peerGoawayLastId !== Infinity ||
+      this.#nextStreamId >= this.limits.maxStreamId
+    )
   }
 
   /**
@@ -383,7 +401,10 @@ export class H2Connection {
       recvWindow.remainingBytes + recvWindow.heldBytes + recvWindow.pendingBytes === recvWindow.targetBytes,
       'credits outstanding + octets held = connection window',
     )
-    invariant(recvWindow.heldBytes === streamHeld + this.#orphanHeldBytes, 'the connection holds what its streams hold')
+    invariant(
+      recvWindow.heldBytes === streamHeld + this.#orphanHeldBytes,
+      'the connection holds what its streams hold',
+    )
   }
 
   // ---- for this room ------------------------------------------------------------------------------------------
@@ -458,7 +479,8 @@ export class H2Connection {
     this.stats.goawaysIn++
     this.peerGoawayLastId = Math.min(this.peerGoawayLastId, lastStreamId)
     for (const stream of [...this.streams.live()]) {
-      if (!this.isServer && stream.id > this.peerGoawayLastId) this.endStream(stream, H2Code.REFUSED_STREAM, RESET_BY_GOAWAY)
+      if (!this.isServer && stream.id > this.peerGoawayLastId)
+        this.endStream(stream, H2Code.REFUSED_STREAM, RESET_BY_GOAWAY)
     }
     this.handler.onGoaway(this, lastStreamId, code)
     if (!this.isServer) this.#announceEnd()
@@ -516,7 +538,12 @@ export class H2Connection {
   #writeBlock(stream: H2Stream, list: HeaderList, extra: HeaderField | null, isEnd: boolean): void {
     const { writer, encoder } = this
     const start = writer.beginHeaders(encoder.maxEncodedBytes(list, extra))
-    writer.endHeaders(stream.id, isEnd, encoder.encode(list, extra, writer.slab, start), DEFAULT_MAX_FRAME_SIZE)
+    writer.endHeaders(
+      stream.id,
+      isEnd,
+      encoder.encode(list, extra, writer.slab, start),
+      DEFAULT_MAX_FRAME_SIZE,
+    )
     this.stats.headerBlocksOut++
     this.markDirty()
   }
@@ -590,4 +617,3 @@ export class H2Connection {
     this.handler.onClosed(this, error)
   }
 }
-

@@ -35,14 +35,21 @@ const KINDS: Readonly<Record<string, number>> = {
   'content-length': CONTENT_LENGTH,
 }
 const KIND_BY_NAME = new Map(Object.entries(KINDS))
-const CONNECTION_SPECIFIC_NAMES = new Set(['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade'])
+const CONNECTION_SPECIFIC_NAMES = new Set([
+  'connection',
+  'proxy-connection',
+  'keep-alive',
+  'transfer-encoding',
+  'upgrade',
+])
 
 /** RFC 9113 §8.2.1: no upper case, no controls, no space, nothing above 0x7e; a colon only opens a pseudo-header. */
 function isNameValid(name: string): boolean {
   if (name.length === 0) return false
   for (let i = 0; i < name.length; i++) {
     const octet = name.charCodeAt(i)
-    if (octet <= 0x20 || octet >= 0x7f || (octet >= 0x41 && octet <= 0x5a) || (octet === 0x3a && i > 0)) return false
+    if (octet <= 0x20 || octet >= 0x7f || (octet >= 0x41 && octet <= 0x5a) || (octet === 0x3a && i > 0))
+      return false
   }
   return name !== ':'
 }
@@ -130,7 +137,8 @@ function checkRequest(list: HeaderList): FaultToken | null {
   }
   // RFC 9113 §8.3.1: no user information; a host that disagrees is how requests are smuggled past a check.
   if (authority?.value.includes('@')) return 'authority_invalid'
-  if (authority && host && authority.value.toLowerCase() !== host.value.toLowerCase()) return 'authority_invalid'
+  if (authority && host && authority.value.toLowerCase() !== host.value.toLowerCase())
+    return 'authority_invalid'
   return null
 }
 
@@ -170,7 +178,8 @@ function checkFields(list: HeaderList, side: number, seen: (HeaderField | null)[
     isRegularSeen = true
     if (kind === CONTENT_LENGTH) {
       // RFC 9110 §8.6: digits only; several that differ are how requests are smuggled.
-      if (!/^\d{1,15}$/.test(field.value) || (seen[kind] && seen[kind].value !== field.value)) return 'content_length_mismatch'
+      if (!/^\d{1,15}$/.test(field.value) || (seen[kind] && seen[kind].value !== field.value))
+        return 'content_length_mismatch'
     }
     if (kind === CONTENT_LENGTH || kind === HOST) {
       if (kind === HOST && seen[HOST]) return 'authority_invalid'

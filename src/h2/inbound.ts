@@ -114,8 +114,11 @@ export class Inbound implements FrameSink {
       return
     }
     // RFC 9113 §6.8: after our GOAWAY the peer may still send on streams that we ignore.
-    if (was === UNKNOWN_IDLE && connection.phase >= ANNOUNCED && connection.isServer && streamId % 2 === 1) return
-    connection.fail(was === UNKNOWN_IDLE || was === UNKNOWN_SKIPPED ? 'frame_on_idle_stream' : 'data_on_closed_stream')
+    if (was === UNKNOWN_IDLE && connection.phase >= ANNOUNCED && connection.isServer && streamId % 2 === 1)
+      return
+    connection.fail(
+      was === UNKNOWN_IDLE || was === UNKNOWN_SKIPPED ? 'frame_on_idle_stream' : 'data_on_closed_stream',
+    )
   }
 
   #isLengthWrong(stream: H2Stream): boolean {
@@ -137,7 +140,11 @@ export class Inbound implements FrameSink {
     const { limits, turn, budget } = this.#connection
     this.frameCount++
     if (fragment.length === 0 && !budget.glitch(1, turn.nowMs)) return this.#connection.fail('glitch_flood')
-    const isTooMuch = !this.#block.append(fragment, limits.maxContinuationFrames, 2 * limits.maxHeaderListBytes)
+    const isTooMuch = !this.#block.append(
+      fragment,
+      limits.maxContinuationFrames,
+      2 * limits.maxHeaderListBytes,
+    )
     if (isTooMuch) return this.#connection.fail('continuation_flood')
     if ((flags & FrameFlag.END_HEADERS) === 0) return
     const { streamId, isEnd } = this.#block
@@ -175,7 +182,9 @@ export class Inbound implements FrameSink {
       return
     }
     if (was === UNKNOWN_IDLE && connection.isServer) return this.#onRequest(streamId, list, isEnd)
-    connection.fail(was === UNKNOWN_IDLE || was === UNKNOWN_SKIPPED ? 'frame_on_idle_stream' : 'stream_id_reused')
+    connection.fail(
+      was === UNKNOWN_IDLE || was === UNKNOWN_SKIPPED ? 'frame_on_idle_stream' : 'stream_id_reused',
+    )
   }
 
   #onRequest(streamId: number, list: HeaderList, isEnd: boolean): void {
@@ -195,7 +204,8 @@ export class Inbound implements FrameSink {
     }
     const stream = connection.newStream(streamId, limits.initialStreamWindowBytes)
     stream.contentLengthBytes = list.isTruncated ? -1 : contentLengthOf(list)
-    if (isEnd && stream.contentLengthBytes > 0) return connection.failStream(stream, 'content_length_mismatch')
+    if (isEnd && stream.contentLengthBytes > 0)
+      return connection.failStream(stream, 'content_length_mismatch')
     connection.handler.onRequest(stream, list, isEnd)
     if (isEnd && !stream.isOver) connection.peerEnded(stream, RECV_END)
   }
@@ -219,7 +229,11 @@ export class Inbound implements FrameSink {
 
   #onTrailers(stream: H2Stream, list: HeaderList, isEnd: boolean): void {
     const connection = this.#connection
-    const fault: FaultToken | null = !isEnd ? 'trailers_without_end' : list.isTruncated ? null : trailersFault(list)
+    const fault: FaultToken | null = !isEnd
+      ? 'trailers_without_end'
+      : list.isTruncated
+        ? null
+        : trailersFault(list)
     if (fault !== null) return connection.failStream(stream, fault)
     if (this.#isLengthWrong(stream)) return connection.failStream(stream, 'content_length_mismatch')
     connection.handler.onTrailers(stream, list)
@@ -245,7 +259,8 @@ export class Inbound implements FrameSink {
     if (stream === undefined) {
       const was = connection.streams.unknown(streamId)
       const isIgnored = connection.phase >= ANNOUNCED && connection.isServer && streamId % 2 === 1
-      if ((was === UNKNOWN_IDLE && !isIgnored) || was === UNKNOWN_SKIPPED) connection.fail('frame_on_idle_stream')
+      if ((was === UNKNOWN_IDLE && !isIgnored) || was === UNKNOWN_SKIPPED)
+        connection.fail('frame_on_idle_stream')
       else connection.streams.forgetReset(streamId)
       return
     }
@@ -264,7 +279,8 @@ export class Inbound implements FrameSink {
       return connection.fail('settings_flood')
     }
     const windowBefore = peer.initialWindowBytes
-    const fault = peer.apply(payload, !connection.isServer) ?? this.#moveWindows(peer.initialWindowBytes - windowBefore)
+    const fault =
+      peer.apply(payload, !connection.isServer) ?? this.#moveWindows(peer.initialWindowBytes - windowBefore)
     if (fault !== null) return connection.fail(fault)
     connection.encoder.setPeerMaxTableBytes(peer.headerTableBytes)
     connection.writer.settingsAck()
@@ -329,7 +345,8 @@ export class Inbound implements FrameSink {
     if (stream === undefined) {
       const was = connection.streams.unknown(streamId)
       const isIgnored = connection.phase >= ANNOUNCED && connection.isServer && streamId % 2 === 1
-      if ((was === UNKNOWN_IDLE && !isIgnored) || was === UNKNOWN_SKIPPED) connection.fail('frame_on_idle_stream')
+      if ((was === UNKNOWN_IDLE && !isIgnored) || was === UNKNOWN_SKIPPED)
+        connection.fail('frame_on_idle_stream')
       return
     }
     const sum = widened(stream.sendWindowBytes, increment)

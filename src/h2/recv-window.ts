@@ -46,7 +46,11 @@ export class RecvWindow {
 
   /** Whether an update is worth a frame: the peer could run dry before half of what we stand for. */
   get isUpdateDue(): boolean {
-    return this.pendingBytes > 0 && this.remainingBytes < this.targetBytes / 2 && this.pendingBytes >= this.targetBytes / 4
+    return (
+      this.pendingBytes > 0 &&
+      this.remainingBytes < this.targetBytes / 2 &&
+      this.pendingBytes >= this.targetBytes / 4
+    )
   }
 
   /** Takes what is pending as an increment for WINDOW_UPDATE. */

@@ -45,7 +45,8 @@ export class StreamStore {
 
   /** Counts an identifier as opened, without a stream (one that was refused at once). */
   noteOpened(id: number): void {
-    if (id > this.lastOpenedId + 2 && this.#gaps.length < MAX_REMEMBERED_GAPS) this.#gaps.push([this.lastOpenedId + 1, id])
+    if (id > this.lastOpenedId + 2 && this.#gaps.length < MAX_REMEMBERED_GAPS)
+      this.#gaps.push([this.lastOpenedId + 1, id])
     this.lastOpenedId = id
   }
 

@@ -42,7 +42,13 @@ export class H2Stream {
   wasWaitingAtLook = false
   readonly openedAtMs: number
 
-  constructor(connection: H2Connection, id: number, sendWindowBytes: number, recvWindowBytes: number, nowMs: number) {
+  constructor(
+    connection: H2Connection,
+    id: number,
+    sendWindowBytes: number,
+    recvWindowBytes: number,
+    nowMs: number,
+  ) {
     this.connection = connection
     this.id = id
     this.sendWindowBytes = sendWindowBytes
@@ -90,4 +96,3 @@ export class H2Stream {
     this.connection.admitStream(this)
   }
 }
-

@@ -169,7 +169,10 @@ export class ConnectionTimers {
             : null
     if (overdue !== null) return connection.fail(overdue)
     if (nowMs >= this.#keepaliveAckAtMs) {
-      connection.close(H2Code.NO_ERROR, new TransportError('no_response', 'the peer did not answer a keepalive PING'))
+      connection.close(
+        H2Code.NO_ERROR,
+        new TransportError('no_response', 'the peer did not answer a keepalive PING'),
+      )
       return
     }
     if (nowMs >= this.#stallLookAtMs) {
@@ -205,7 +208,10 @@ export class ConnectionTimers {
       connection.announceEnd()
     }
     if (nowMs >= this.#graceAtMs) {
-      connection.close(H2Code.NO_ERROR, new TransportError('local_close', 'the time for open streams is over'))
+      connection.close(
+        H2Code.NO_ERROR,
+        new TransportError('local_close', 'the time for open streams is over'),
+      )
       return
     }
     if (nowMs >= this.#keepaliveAtMs) this.#keepAlive(nowMs)

@@ -4,7 +4,13 @@
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md (Responses)
  */
 import type { Refusal } from '../auth/index.ts'
-import { NOT_GRPC_FIELDS, trailerFields, trailersOnlyFields, type FieldPair, type GrpcOutcome } from '../grpc/index.ts'
+import {
+  NOT_GRPC_FIELDS,
+  trailerFields,
+  trailersOnlyFields,
+  type FieldPair,
+  type GrpcOutcome,
+} from '../grpc/index.ts'
 import { HeaderField, HeaderList } from '../hpack/index.ts'
 import { RELAY_REASONS, type RelayReason } from './reasons.ts'
 

@@ -40,7 +40,10 @@ export class ReplayHold {
     const isSmall = view.length <= SMALL_VIEW_BYTES
     const costBytes = isSmall ? view.length : view.buffer.byteLength
     const budget = this.#budget
-    if (this.#countedBytes + costBytes > budget.maxCallBytes || budget.usedBytes + costBytes > budget.maxBytes) {
+    if (
+      this.#countedBytes + costBytes > budget.maxCallBytes ||
+      budget.usedBytes + costBytes > budget.maxBytes
+    ) {
       this.giveUp()
       return false
     }

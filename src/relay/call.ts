@@ -1,0 +1,484 @@
+/**
+ * One call: an ingress stream, a decision, an egress stream, and the octets between them.
+ * Floor 3; knows no socket and decodes no payload. What each fault answers is no-loss.md.
+ */
+import type { Permit, Refusal, Verdict } from '../auth/index.ts'
+import { ChunkQueue, Deadline, detached, invariant, NO_BYTES, type TransportError } from '../base/index.ts'
+import { formatGrpcTimeout, MessageLengthFollower, parseGrpcStatus, GrpcStatus } from '../grpc/index.ts'
+import {
+  H2Code,
+  RESET_BY_GOAWAY,
+  RESET_BY_PEER,
+  type H2Connection,
+  type H2Stream,
+  type ResetCause,
+} from '../h2/index.ts'
+import { HeaderField, UNINDEXED_FIELD, type HeaderList } from '../hpack/index.ts'
+import { answerOf, reasonAnswer, refusalAnswer, type Answer } from './answer.ts'
+import {
+  ADMITTING,
+  CALL_TRANSITIONS,
+  CLOSED,
+  DIALLING,
+  HALF_CLOSED_INGRESS,
+  ILLEGAL,
+  ON_CLOSE,
+  ON_EGRESS_END,
+  ON_INGRESS_END,
+  ON_OPEN,
+  ON_PERMIT,
+  ON_REDIAL,
+  ON_REFUSE,
+  ON_RENEW,
+  RELAYING,
+  type CallEvent,
+  type CallState,
+} from './call-state.ts'
+import type { IngressPeer, RelayContext } from './context.ts'
+import type { Waiter } from './egress-pool.ts'
+import { ingressList, REASON_FIELD } from './head-rewrite.ts'
+import type { HeadReading } from './intake.ts'
+import { RELAY_REASONS, type RelayReason } from './reasons.ts'
+import { ReplayHold } from './replay.ts'
+
+/** Times that one call may be begun again (rows 5 and 14). */
+const MAX_REPLAYS = 3
+/** A call waits so long at most for a token, a key or a connection (row 4): 2 s, or 60 % of its deadline. */
+const MAX_WAIT_MS = 2000
+const WAIT_SHARE = 0.6
+/** A deadline goes out less the time that the call was held here, where that is more than this share of it. */
+const HELD_SHARE = 0.01
+
+/** A call from its head to the end of both legs. Attached to both streams. */
+export class Call implements Waiter {
+  state: CallState = ADMITTING
+  readonly ingress: H2Stream
+  readonly peer: IngressPeer
+  readonly #relay: RelayContext
+  readonly #reading: HeadReading
+  readonly #startedAtMs: number
+  readonly #deadlineAtMs: number
+  #permit: Permit | null = null
+  #egress: H2Stream | null = null
+  /** The caller's octets that wait for a decision or a connection. Their credit is withheld. */
+  #early: ChunkQueue | null = null
+  #isRequestEnded = false
+  #hasForwardedHead = false
+  #hold: ReplayHold | null = null
+  /** Octets of the request that are credited to ingress already. */
+  #creditedBytes = 0
+  /** Octets sent again, whose credit ingress has had. */
+  #replayedBytes = 0
+  #replayCount = 0
+  #waitUntilMs = Infinity
+  #endsAtMs = Infinity
+  #deadline: Deadline<Call> | null = null
+  #messages: MessageLengthFollower | null = null
+  #status = -1
+
+  constructor(relay: RelayContext, ingress: H2Stream, peer: IngressPeer, reading: HeadReading) {
+    this.#relay = relay
+    this.ingress = ingress
+    this.peer = peer
+    this.#reading = reading
+    this.#startedAtMs = relay.turn.nowMs
+    this.#deadlineAtMs = this.#startedAtMs + reading.timeoutMs
+    relay.stats.callsStarted++
+    relay.stats.callsOpen++
+  }
+
+  // ---- the decision -------------------------------------------------------------------------------------------
+
+  /** Asks the gate, unless the same facts were permitted before and the permit still holds. */
+  start(isEnd: boolean): void {
+    this.#isRequestEnded = isEnd
+    const { plan } = this.#reading
+    const { gate, turn } = this.#relay
+    if (plan.permit !== null && gate.isCurrent(plan.permit, turn.wallMs)) return this.#onPermit(plan.permit)
+    this.#decide(gate.admit(plan.facts(this.peer.identity, turn.wallMs, this.#reading.timeoutMs)))
+  }
+
+  /** Takes a verdict now or when it comes. The gate bounds the wait; the deadline of the call does so too. */
+  #decide(verdict: Verdict | Promise<Verdict>): void {
+    if (!(verdict instanceof Promise)) return this.#onVerdict(verdict)
+    this.#watchClock()
+    const onVerdict = (decided: Verdict): void => {
+      this.#relay.turn.begin()
+      this.guarded(() => this.#onVerdict(decided))
+    }
+    verdict.then(onVerdict, (error: unknown) => this.guarded(() => this.#onGateBug(error)))
+  }
+
+  #onVerdict(verdict: Verdict): void {
+    if (this.state !== ADMITTING) return
+    if (verdict.kind === 'permit') this.#onPermit(verdict)
+    else this.#refuse(verdict)
+  }
+
+  #onGateBug(error: unknown): void {
+    throw error
+  }
+
+  #onPermit(permit: Permit): void {
+    const { plan } = this.#reading
+    if (plan.permit !== permit) {
+      plan.permit = permit
+      plan.egress = null
+    }
+    this.#permit = permit
+    this.ingress.admit()
+    this.#move(ON_PERMIT)
+    this.#endsAtMs = this.#relay.endsAtMs(permit)
+    this.#seekConnection()
+  }
+
+  #refuse(refusal: Refusal): void {
+    if (refusal.glitches > 0) this.ingress.connection.glitch(refusal.glitches)
+    this.#answer(refusalAnswer(refusal))
+  }
+
+  // ---- the connection -----------------------------------------------------------------------------------------
+
+  #seekConnection(): void {
+    const connection = this.#relay.pool.acquire()
+    if (connection !== null) return this.#open(connection)
+    const leftMs = this.#deadlineAtMs - this.#relay.turn.nowMs
+    this.#waitUntilMs = this.#relay.turn.nowMs + Math.min(MAX_WAIT_MS, WAIT_SHARE * leftMs)
+    this.#watchClock()
+    this.#relay.pool.wait(this)
+  }
+
+  proceed(connection: H2Connection): void {
+    if (this.state === DIALLING) this.#open(connection)
+  }
+
+  giveUp(error: TransportError | null): void {
+    if (this.state !== DIALLING) return
+    if (error === null || !this.peer.seesDetails) return this.fail('egress_unreachable')
+    const { status, retryDelaySeconds, text } = RELAY_REASONS.egress_unreachable
+    this.#relay.stats.answers.egress_unreachable++
+    this.#answer(
+      answerOf({
+        status,
+        retryDelaySeconds,
+        message: `${text}: ${error.code}`,
+        reason: 'egress_unreachable',
+      }),
+    )
+  }
+
+  #open(connection: H2Connection): void {
+    const { plan } = this.#reading
+    this.#waitUntilMs = Infinity
+    plan.egress ??= this.#relay.egressHead(plan, this.#permit!)
+    const head = plan.permit === this.#permit ? plan.egress : this.#relay.egressHead(plan, this.#permit!)
+    if (head.sizeBytes > connection.peer.maxHeaderListBytes) return this.fail('header_too_large')
+    const early = this.#early
+    const isBare = this.#isRequestEnded && (early === null || early.bytes === 0)
+    const egress = connection.openStream(head, this.#timeoutField(), isBare, this)
+    this.#egress = egress
+    this.#move(ON_OPEN)
+    this.#hold ??= new ReplayHold(this.#relay.replayBudget)
+    this.#watchClock()
+    if (early !== null) {
+      this.#early = null
+      for (let view = early.take(Infinity); view !== null; view = early.take(Infinity))
+        egress.sendData(view, false)
+    }
+    if (!this.#isRequestEnded) return
+    if (!isBare) egress.sendData(NO_BYTES, true)
+    this.#move(ON_INGRESS_END)
+  }
+
+  /** grpc-timeout as it came, or less what we held it for. */
+  #timeoutField(): HeaderField | null {
+    const { timeout, timeoutMs } = this.#reading
+    if (timeout === null) return null
+    const heldMs = this.#relay.turn.nowMs - this.#startedAtMs
+    if (heldMs <= HELD_SHARE * timeoutMs) return timeout
+    return new HeaderField('grpc-timeout', formatGrpcTimeout(timeoutMs - heldMs), UNINDEXED_FIELD)
+  }
+
+  // ---- the request --------------------------------------------------------------------------------------------
+
+  onIngressData(payload: Buffer, isEnd: boolean): void {
+    if (isEnd) this.#isRequestEnded = true
+    if (payload.length > 0 && !this.#isMessageSmall(payload)) return this.fail('message_too_large')
+    if (this.state === RELAYING) {
+      if (payload.length > 0) this.#keep(payload)
+      this.#egress!.sendData(payload, isEnd)
+      if (isEnd) this.#move(ON_INGRESS_END)
+    } else if (payload.length > 0 && (this.state === ADMITTING || this.state === DIALLING)) {
+      const view = detached(payload)
+      this.#keep(view)
+      ;(this.#early ??= new ChunkQueue()).push(view)
+    }
+  }
+
+  /** gRPC has no request trailers: they are dropped, the end is not. */
+  onIngressTrailers(): void {
+    this.onIngressData(NO_BYTES, true)
+  }
+
+  /** Follows the 5-octet prefixes; a message that lies whole in its piece needs no state. */
+  #isMessageSmall(payload: Buffer): boolean {
+    const { maxMessageBytes } = this.#relay
+    if (this.#messages === null) {
+      const bodyBytes = payload.length >= 5 ? payload.readUInt32BE(1) : -1
+      if (bodyBytes === payload.length - 5) return bodyBytes <= maxMessageBytes
+      this.#messages = new MessageLengthFollower()
+    } else if (this.#messages.isAtMessageBoundary && payload.length >= 5) {
+      if (payload.readUInt32BE(1) === payload.length - 5) return payload.length - 5 <= maxMessageBytes
+    }
+    return this.#messages.push(payload, maxMessageBytes)
+  }
+
+  #keep(view: Buffer): void {
+    if (this.#hasForwardedHead) return
+    this.#hold ??= new ReplayHold(this.#relay.replayBudget)
+    if (this.#hold.isActive && !this.#hold.keep(view)) this.#relay.stats.unheldCalls++
+  }
+
+  /** Egress has taken request octets: ingress gets its credit, unless it has had it before a replay. */
+  onEgressSent(bytes: number): void {
+    const againBytes = Math.min(bytes, this.#replayedBytes)
+    this.#replayedBytes -= againBytes
+    this.#creditedBytes += bytes - againBytes
+    this.ingress.credit(bytes - againBytes)
+  }
+
+  // ---- the response -------------------------------------------------------------------------------------------
+
+  onEgressResponse(head: HeaderList, isEnd: boolean): void {
+    if (head.isTruncated) return this.fail('header_too_large')
+    if (isEnd) return this.#onTrailersOnly(head)
+    const httpStatus = head.fields[0]!.value
+    if (httpStatus !== '200' && this.#relay.isGrpcOnly) return this.fail(httpReason(httpStatus))
+    this.#hasForwardedHead = true
+    this.#dropHold()
+    this.ingress.sendHeaders(ingressList(head, this.#relay.dropsReason), false)
+  }
+
+  onEgressData(payload: Buffer, isEnd: boolean): void {
+    // Row 16: a gRPC answer ends with trailers.
+    if (isEnd && this.#relay.isGrpcOnly) return this.fail('egress_malformed')
+    if (isEnd) this.#endEgress()
+    this.ingress.sendData(payload, isEnd)
+  }
+
+  onEgressTrailers(trailers: HeaderList): void {
+    this.#onStatus(trailers, false)
+  }
+
+  #onTrailersOnly(head: HeaderList): void {
+    if (!this.#relay.isGrpcOnly) return this.#passStatus(head, true, GrpcStatus.OK)
+    const httpStatus = head.fields[0]!.value
+    if (httpStatus !== '200' && head.first('grpc-status') === null) return this.fail(httpReason(httpStatus))
+    this.#onStatus(head, true)
+  }
+
+  /** Row 18: what egress says is passed on octet by octet; rows 5, 6, 16 and 29 are the exceptions. */
+  #onStatus(list: HeaderList, isTrailersOnly: boolean): void {
+    if (list.isTruncated) return this.fail('header_too_large')
+    if (!this.#relay.isGrpcOnly) return this.#passStatus(list, false, GrpcStatus.OK)
+    const text = list.first('grpc-status')
+    const status = text === null ? -1 : parseGrpcStatus(text)
+    if (status < 0) return this.fail('egress_malformed')
+    if (status === GrpcStatus.UNAUTHENTICATED && this.#relay.renews)
+      return this.#onUnauthenticated(list, isTrailersOnly)
+    if (status === GrpcStatus.PERMISSION_DENIED && this.#relay.holdsDenied && isTrailersOnly)
+      return this.fail('denied_held')
+    this.#relay.countReason(list.first(REASON_FIELD))
+    this.#passStatus(list, isTrailersOnly, status)
+  }
+
+  #passStatus(list: HeaderList, isTrailersOnly: boolean, status: number): void {
+    this.#status = status
+    this.#endEgress()
+    const passed = ingressList(list, this.#relay.dropsReason)
+    if (isTrailersOnly) this.ingress.sendHeaders(passed, true)
+    else this.ingress.sendTrailers(passed)
+  }
+
+  /** The answer has ended: what is left of the request is not wanted. */
+  #endEgress(): void {
+    const isRequestOpen = this.state === RELAYING
+    this.#move(ON_EGRESS_END)
+    this.#dropHold()
+    if (isRequestOpen) this.#egress!.reset(H2Code.CANCEL)
+  }
+
+  // ---- refused credentials and replays ------------------------------------------------------------------------
+
+  /** Rows 5 and 29: the control plane refused our token. */
+  #onUnauthenticated(list: HeaderList, isTrailersOnly: boolean): void {
+    const reason = list.first(REASON_FIELD)
+    this.#relay.countReason(reason)
+    if (!isTrailersOnly || this.#hasForwardedHead) return this.fail('stream_renewed')
+    const verdict = this.#relay.gate.renew(this.#permit!)
+    if (verdict === null) return this.#passStatus(list, true, GrpcStatus.UNAUTHENTICATED)
+    if (!(verdict instanceof Promise)) return this.#refuseAtEgressEnd(verdict)
+    const isSafe = reason !== null || this.#relay.isOtlp(this.#reading.plan.path)
+    if (!isSafe || !this.#canReplay()) {
+      // The token is renewed all the same: the caller's next try carries the fresh one.
+      void verdict.catch(() => {})
+      return this.fail('credential_refused')
+    }
+    this.#relay.stats.renewals++
+    this.#beginAgain(ON_RENEW)
+    this.#decide(verdict)
+  }
+
+  #refuseAtEgressEnd(refusal: Refusal): void {
+    this.#answer(refusalAnswer(refusal))
+  }
+
+  #canReplay(): boolean {
+    return (
+      !this.#hasForwardedHead && this.#hold !== null && this.#hold.isActive && this.#replayCount < MAX_REPLAYS
+    )
+  }
+
+  /** Puts the call back to before its egress stream: everything that was sent waits again. */
+  #beginAgain(event: CallEvent): void {
+    this.#replayCount++
+    this.#relay.stats.replays++
+    this.#egress?.reset(H2Code.CANCEL)
+    this.#egress = null
+    this.#move(event)
+    const early = new ChunkQueue()
+    this.#hold!.replayInto(early)
+    this.#early = early
+    this.#replayedBytes = this.#creditedBytes
+  }
+
+  /** The egress stream ended out of order: rows 14 and 15. */
+  onEgressReset(code: number, cause: ResetCause): void {
+    if (this.state !== RELAYING && this.state !== HALF_CLOSED_INGRESS) return
+    // RFC 9113 §8.7: the peer promises that it has done nothing with the request.
+    const isUntouched =
+      cause === RESET_BY_GOAWAY || (cause === RESET_BY_PEER && code === H2Code.REFUSED_STREAM)
+    if (!isUntouched || !this.#canReplay()) return this.fail('egress_closed')
+    this.#beginAgain(ON_REDIAL)
+    this.#seekConnection()
+  }
+
+  // ---- the end ------------------------------------------------------------------------------------------------
+
+  /** Row 20: the caller has gone. */
+  onIngressReset(): void {
+    this.#egress?.reset(H2Code.CANCEL)
+    this.#settle(GrpcStatus.CANCELLED)
+  }
+
+  /** The ingress stream is at its orderly end: trailers are out. */
+  onIngressClosed(): void {
+    this.#settle(this.#status)
+  }
+
+  /** Response octets have left for the caller. */
+  onIngressSent(bytes: number): void {
+    this.#egress?.credit(bytes)
+  }
+
+  /** Answers for a reason of our own. Harmless when an answer is already on its way. */
+  fail(reason: RelayReason): void {
+    if (CALL_TRANSITIONS[this.state]![ON_REFUSE] === ILLEGAL) return
+    this.#relay.stats.answers[reason]++
+    this.#answer(reasonAnswer(reason))
+  }
+
+  #answer(answer: Answer): void {
+    if (CALL_TRANSITIONS[this.state]![ON_REFUSE] === ILLEGAL) return
+    this.#move(ON_REFUSE)
+    this.#relay.pool.stopWaiting(this)
+    this.#egress?.reset(H2Code.CANCEL)
+    this.#dropHold()
+    this.#early = null
+    this.#status = answer.status
+    if (this.#hasForwardedHead) this.ingress.sendTrailers(answer.trailers)
+    else this.ingress.sendHeaders(answer.trailersOnly, true)
+  }
+
+  /** Both legs are done: everything held is given back, and the call is counted. */
+  #settle(status: number): void {
+    if (this.state === CLOSED) return
+    this.#move(ON_CLOSE)
+    const { stats, wheel, pool, turn } = this.#relay
+    pool.stopWaiting(this)
+    if (this.#deadline !== null) wheel.clear(this.#deadline)
+    this.#dropHold()
+    this.#early = null
+    this.#egress?.release()
+    this.ingress.release()
+    stats.callsOpen--
+    this.#reading.plan.series.observe(status, turn.nowMs - this.#startedAtMs)
+  }
+
+  #dropHold(): void {
+    this.#hold?.giveUp()
+  }
+
+  // ---- time ---------------------------------------------------------------------------------------------------
+
+  /** Sets the one deadline of the call to the earliest of its times. */
+  #watchClock(): void {
+    const atMs = Math.min(this.#deadlineAtMs, this.#endsAtMs, this.#waitUntilMs)
+    if (atMs === Infinity) return
+    this.#deadline ??= new Deadline<Call>(callTime, this)
+    this.#relay.wheel.set(this.#deadline, atMs)
+  }
+
+  /** One of the times has come. Only the wheel calls this. */
+  onTime(nowMs: number): void {
+    if (nowMs >= this.#deadlineAtMs) return this.fail('deadline')
+    if (nowMs >= this.#waitUntilMs && this.state === DIALLING) {
+      this.#relay.pool.stopWaiting(this)
+      return this.fail('overload')
+    }
+    if (nowMs >= this.#endsAtMs) return this.fail(this.#relay.renews ? 'stream_renewed' : 'stream_expired')
+    this.#watchClock()
+  }
+
+  // ---- bugs ---------------------------------------------------------------------------------------------------
+
+  /** Row 28: a bug of ours ends this call only. */
+  guarded(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.onBug(error)
+    }
+  }
+
+  onBug(error: unknown): void {
+    this.#relay.onBug(error)
+    this.fail('bug')
+    if (this.state !== CLOSED) {
+      this.ingress.reset(H2Code.CANCEL)
+      this.#settle(RELAY_REASONS.bug.status)
+    }
+  }
+
+  #move(event: CallEvent): void {
+    const next = CALL_TRANSITIONS[this.state]![event]!
+    invariant(next !== ILLEGAL, `call event ${event} in state ${this.state}`)
+    this.state = next
+  }
+}
+
+function callTime(nowMs: number, call: Call): void {
+  try {
+    call.onTime(nowMs)
+  } catch (error) {
+    call.onBug(error)
+  }
+}
+
+/** Row 17: an HTTP status without a gRPC status. */
+function httpReason(status: string): RelayReason {
+  if (status === '413') return 'egress_too_large'
+  return status === '401' || status === '403' || status === '404' || status === '415'
+    ? 'egress_misroute'
+    : 'egress_http_error'
+}

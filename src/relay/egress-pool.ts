@@ -1,0 +1,242 @@
+/**
+ * Connections to the upstream: addresses in, a connection with room for one more call out.
+ * Floor 3; knows no call beyond "somebody waits", and no socket: the dialer makes the transport.
+ */
+import { Backoff, type Clock, type Log, type TransportError, type Turn } from '../base/index.ts'
+import type { H2Connection } from '../h2/index.ts'
+import type { EgressDialer } from './ports.ts'
+import type { RelayStats } from './stats.ts'
+
+/** Connections to one address: another one opens when the peer's stream limit is full. */
+const MAX_CONNECTIONS_PER_ADDRESS = 8
+/** After a failed dial an address rests: 100 ms, doubling to 1 s, so that an upstream that is back is found within 2 s. */
+const REDIAL = { initialMs: 100, maxMs: 1000 }
+
+/** Somebody who waits for a connection. */
+export interface Waiter {
+  /** A connection has room: called once, and the waiter waits no more. */
+  proceed(connection: H2Connection): void
+  /** There will be none soon. */
+  giveUp(error: TransportError | null): void
+}
+
+/** One address and its connections. */
+interface Slot {
+  readonly address: string
+  readonly connections: H2Connection[]
+  readonly backoff: Backoff
+  isDialling: boolean
+  retryAtMs: number
+  lastError: TransportError | null
+}
+
+/** What the pool needs. */
+export interface EgressPoolOptions {
+  readonly dialer: EgressDialer
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly log: Log
+  readonly stats: RelayStats
+  /** Makes a connection, not yet started. */
+  readonly connect: () => H2Connection
+}
+
+/** Round robin over all addresses of the upstream (`balancer_name: round_robin`). */
+export class EgressPool {
+  readonly #options: EgressPoolOptions
+  #slots: Slot[] = []
+  #next = 0
+  #generation: number
+  readonly #waiters = new Set<Waiter>()
+  readonly #retired = new Set<H2Connection>()
+  #isClosing = false
+
+  constructor(options: EgressPoolOptions) {
+    this.#options = options
+    this.#generation = options.dialer.generation
+    options.dialer.onChange = () => this.#onChange()
+    this.#onChange()
+  }
+
+  /** Connections open now, those on their way out included. */
+  get connectionCount(): number {
+    return this.#slots.reduce((sum, slot) => sum + slot.connections.length, this.#retired.size)
+  }
+
+  /** Whether a call could be opened at once. */
+  get isReady(): boolean {
+    return this.#slots.some((slot) => slot.connections.some((connection) => connection.canOpenStream))
+  }
+
+  /** Dials every address, so that the first call does not wait. */
+  warmUp(): void {
+    for (const slot of this.#slots) this.#dialWhereUseful(slot)
+  }
+
+  /** A connection with room, or null: then `wait` is the way. */
+  acquire(): H2Connection | null {
+    const slots = this.#slots
+    for (let i = 0; i < slots.length; i++) {
+      const index = (this.#next + i) % slots.length
+      const slot = slots[index]!
+      for (const connection of slot.connections) {
+        if (!connection.canOpenStream) continue
+        this.#next = index + 1
+        return connection
+      }
+      this.#dialWhereUseful(slot)
+    }
+    return null
+  }
+
+  /** Waits for a connection. The waiter hears at once when none can be had. */
+  wait(waiter: Waiter): void {
+    this.#waiters.add(waiter)
+    this.#options.stats.callsWaiting = this.#waiters.size
+    this.#failIfHopeless()
+  }
+
+  /** Ends the wait. Harmless when it has ended. */
+  stopWaiting(waiter: Waiter): void {
+    this.#waiters.delete(waiter)
+    this.#options.stats.callsWaiting = this.#waiters.size
+  }
+
+  /** A connection has room for more. */
+  onCapacity(connection: H2Connection): void {
+    while (this.#waiters.size > 0 && connection.canOpenStream) {
+      for (const waiter of this.#waiters) {
+        this.stopWaiting(waiter)
+        waiter.proceed(connection)
+        break
+      }
+    }
+  }
+
+  /** The peer takes no new calls on this connection: another one is needed. */
+  onRetired(connection: H2Connection): void {
+    const slot = this.#slotOf(connection)
+    if (slot === null) return
+    slot.connections.splice(slot.connections.indexOf(connection), 1)
+    this.#retired.add(connection)
+    if (!this.#isClosing && slot.connections.length === 0) this.#dialWhereUseful(slot)
+  }
+
+  onClosed(connection: H2Connection, error: TransportError | null): void {
+    this.#retired.delete(connection)
+    const slot = this.#slotOf(connection)
+    if (slot === null) return
+    slot.connections.splice(slot.connections.indexOf(connection), 1)
+    if (error !== null) {
+      slot.lastError = error
+      this.#options.log.info(
+        { address: slot.address, code: error.code, err: error },
+        'egress connection lost',
+      )
+      // A connection that ended before its first SETTINGS never worked: that counts as a failed dial.
+      if (!connection.hasPeerSettings) this.#rest(slot)
+    }
+    this.#failIfHopeless()
+  }
+
+  /** Lets all connections end when their calls have; dials no more. */
+  drain(): void {
+    this.#isClosing = true
+    for (const slot of this.#slots) for (const connection of [...slot.connections]) connection.drainStreams()
+  }
+
+  /** Ends all connections now. */
+  close(): void {
+    this.#isClosing = true
+    const all = this.#slots.flatMap((slot) => slot.connections).concat([...this.#retired])
+    for (const connection of all) connection.close(0, null)
+    for (const waiter of [...this.#waiters]) {
+      this.stopWaiting(waiter)
+      waiter.giveUp(null)
+    }
+  }
+
+  /** Addresses or TLS material have changed: what is no longer right takes no new calls. */
+  #onChange(): void {
+    const { dialer } = this.#options
+    const isOutdated = dialer.generation !== this.#generation
+    this.#generation = dialer.generation
+    const before = this.#slots
+    this.#slots = dialer.addresses.map(
+      (address) => before.find((slot) => slot.address === address) ?? this.#newSlot(address),
+    )
+    for (const slot of before) {
+      if (!isOutdated && this.#slots.includes(slot)) continue
+      for (const connection of slot.connections.splice(0)) {
+        this.#retired.add(connection)
+        connection.drainStreams()
+      }
+    }
+    if (this.#waiters.size > 0) this.warmUp()
+  }
+
+  #newSlot(address: string): Slot {
+    const { clock } = this.#options
+    return {
+      address,
+      connections: [],
+      backoff: new Backoff(REDIAL, () => clock.random()),
+      isDialling: false,
+      retryAtMs: 0,
+      lastError: null,
+    }
+  }
+
+  #slotOf(connection: H2Connection): Slot | null {
+    return this.#slots.find((slot) => slot.connections.includes(connection)) ?? null
+  }
+
+  #dialWhereUseful(slot: Slot): void {
+    const { turn, dialer, stats, connect, log } = this.#options
+    const isFull = slot.connections.length >= MAX_CONNECTIONS_PER_ADDRESS
+    if (this.#isClosing || slot.isDialling || isFull || turn.nowMs < slot.retryAtMs) return
+    // A connection that still waits for its SETTINGS is as good as a dial under way.
+    if (slot.connections.some((connection) => !connection.hasPeerSettings)) return
+    slot.isDialling = true
+    stats.dials++
+    dialer.dial(slot.address, {
+      onConnected: () => {
+        slot.isDialling = false
+        slot.backoff.reset()
+        const connection = connect()
+        slot.connections.push(connection)
+        connection.start()
+        log.debug({ address: slot.address }, 'egress connection open')
+        if (this.#isClosing || !this.#slots.includes(slot)) connection.drainStreams()
+        return connection
+      },
+      onDialFailed: (error) => {
+        slot.isDialling = false
+        slot.lastError = error
+        this.#rest(slot)
+        log.warn({ address: slot.address, code: error.code, err: error }, 'egress dial failed')
+        this.#failIfHopeless()
+      },
+    })
+  }
+
+  #rest(slot: Slot): void {
+    const { turn, stats, dialer } = this.#options
+    stats.dialFailures++
+    slot.retryAtMs = turn.nowMs + slot.backoff.nextDelayMs()
+    dialer.resolveAgain()
+  }
+
+  /** Nobody is dialling and nothing is open: those who wait would wait in vain. */
+  #failIfHopeless(): void {
+    if (this.#waiters.size === 0) return
+    for (const slot of this.#slots) this.#dialWhereUseful(slot)
+    const hasHope = this.#slots.some((slot) => slot.isDialling || slot.connections.length > 0)
+    if (hasHope) return
+    const error = this.#slots.find((slot) => slot.lastError !== null)?.lastError ?? null
+    for (const waiter of [...this.#waiters]) {
+      this.stopWaiting(waiter)
+      waiter.giveUp(error)
+    }
+  }
+}

@@ -1,0 +1,11 @@
+/**
+ * The room where ingress and egress meet: calls, admitted by a gate, forwarded frame by frame.
+ * Floor 3; knows neither sockets, files nor configuration.
+ */
+export * from './ports.ts'
+export { Relay } from './relay.ts'
+export type { RelayOptions } from './relay.ts'
+export { RELAY_REASONS } from './reasons.ts'
+export type { RelayReason, RelayReasonEntry } from './reasons.ts'
+export { ReplayBudget } from './replay.ts'
+export { MethodSeries, RelayStats } from './stats.ts'

@@ -1,0 +1,347 @@
+/**
+ * The relay: accepted connections and a gate in, calls on egress connections out.
+ * Floor 3; knows neither sockets nor configuration. This file joins the parts; the work is in call.ts.
+ */
+import { isOtlpExport, REFUSAL_REASONS, type Gate, type PeerIdentity, type Permit } from '../auth/index.ts'
+import type { Clock, DeadlineWheel, FaultToken, Log, TransportError, Turn } from '../base/index.ts'
+import {
+  ByteBudget,
+  H2Connection,
+  H2Stats,
+  type H2Handler,
+  type H2Limits,
+  type H2Stream,
+  type ResetCause,
+} from '../h2/index.ts'
+import type { HeaderList } from '../hpack/index.ts'
+import { reasonAnswer } from './answer.ts'
+import { Call } from './call.ts'
+import type { IngressPeer, RelayContext } from './context.ts'
+import { EgressPool } from './egress-pool.ts'
+import { egressHead } from './head-rewrite.ts'
+import { Intake, type HeadPlan } from './intake.ts'
+import type { EgressDialer, IngressAcceptor } from './ports.ts'
+import { RELAY_REASONS, type RelayReason } from './reasons.ts'
+import { ReplayBudget } from './replay.ts'
+import { RelayStats } from './stats.ts'
+
+/** Egress heads shared by the connections of clients that are alike. */
+const MAX_SHARED_HEADS = 256
+
+/** What a relay is made from. */
+export interface RelayOptions {
+  readonly gate: Gate
+  readonly dialer: EgressDialer
+  readonly turn: Turn
+  readonly wheel: DeadlineWheel
+  readonly clock: Clock
+  readonly log: Log
+  readonly ingressLimits: H2Limits
+  readonly egressLimits: H2Limits
+  /** Octets that all connections of the process may hold. Default 48 MiB. */
+  readonly held: ByteBudget
+  readonly replayBudget: ReplayBudget
+  /** Longest gRPC message. Default 64 MiB. */
+  readonly maxMessageBytes: number
+  /** Accepted connections at most. Default 10,000. */
+  readonly maxConnections: number
+  readonly isGrpcOnly: boolean
+  /** Workload role: a refused token is renewed and the call replayed (row 5). */
+  readonly renews: boolean
+  readonly holdsDenied: boolean
+  /** Control plane role: `authgw-reason` from egress is dropped. */
+  readonly dropsReason: boolean
+  /** Names that identity is put under, folded (`_` as `-`): stripped from every head. */
+  readonly strippedNames: ReadonlySet<string>
+  /** Methods with a metric series of their own, without the leading slash. */
+  readonly knownMethods: Iterable<string>
+  /** Ms of silence after which a remote egress connection with open calls is PINGed; Infinity on loopback. */
+  readonly keepaliveMs: number
+  readonly keepaliveTimeoutMs: number
+}
+
+/** What an ingress connection carries. */
+interface IngressState {
+  readonly peer: IngressPeer
+  readonly intake: Intake
+}
+
+/** Forwards calls from accepted connections to the upstream. */
+export class Relay implements IngressAcceptor, RelayContext {
+  readonly gate: Gate
+  readonly pool: EgressPool
+  readonly turn: Turn
+  readonly wheel: DeadlineWheel
+  readonly stats: RelayStats
+  readonly ingressStats = new H2Stats()
+  readonly egressStats = new H2Stats()
+  readonly replayBudget: ReplayBudget
+  readonly maxMessageBytes: number
+  readonly isGrpcOnly: boolean
+  readonly renews: boolean
+  readonly holdsDenied: boolean
+  readonly dropsReason: boolean
+  readonly #options: RelayOptions
+  readonly #ingress = new Set<H2Connection>()
+  readonly #sharedHeads = new Map<string, HeaderList>()
+  readonly #ingressHandler: H2Handler
+  #isDraining = false
+  #onIdle: (() => void) | null = null
+
+  constructor(options: RelayOptions) {
+    this.#options = options
+    this.gate = options.gate
+    this.turn = options.turn
+    this.wheel = options.wheel
+    this.replayBudget = options.replayBudget
+    this.maxMessageBytes = options.maxMessageBytes
+    this.isGrpcOnly = options.isGrpcOnly
+    this.renews = options.renews
+    this.holdsDenied = options.holdsDenied
+    this.dropsReason = options.dropsReason
+    this.stats = new RelayStats(options.knownMethods)
+    this.#ingressHandler = new IngressHandler(this)
+    const egressHandler = new EgressHandler(this)
+    this.pool = new EgressPool({
+      dialer: options.dialer,
+      turn: options.turn,
+      clock: options.clock,
+      log: options.log,
+      stats: this.stats,
+      connect: () => this.#newConnection(false, egressHandler),
+    })
+  }
+
+  /** Ingress connections open now. */
+  get ingressConnections(): ReadonlySet<H2Connection> {
+    return this.#ingress
+  }
+
+  accept(peer: PeerIdentity): H2Connection | null {
+    if (this.#isDraining && this.#ingress.size === 0) return null
+    if (this.#ingress.size >= this.#options.maxConnections) return null
+    const connection = this.#newConnection(true, this.#ingressHandler)
+    const state: IngressState = {
+      peer: { identity: peer, seesDetails: peer.isVerified || peer.isLocal },
+      intake: new Intake(this.stats, this.isGrpcOnly),
+    }
+    connection.attachment = state
+    this.#ingress.add(connection)
+    connection.start()
+    return connection
+  }
+
+  #newConnection(isServer: boolean, handler: H2Handler): H2Connection {
+    const { turn, wheel, clock, held, ingressLimits, egressLimits, keepaliveMs, keepaliveTimeoutMs } =
+      this.#options
+    return new H2Connection({
+      isServer,
+      handler,
+      turn,
+      wheel,
+      held,
+      limits: isServer ? ingressLimits : egressLimits,
+      stats: isServer ? this.ingressStats : this.egressStats,
+      jitter: clock.random(),
+      keepaliveMs: isServer ? Infinity : keepaliveMs,
+      keepaliveTimeoutMs,
+    })
+  }
+
+  /**
+   * Begins to end all ingress connections in two steps; resolves when the last call is done, or after `timeoutMs`,
+   * when those that are left are answered UNAVAILABLE (row 24).
+   */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true
+    for (const connection of this.#ingress) connection.drainStreams()
+    if (this.#ingress.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#options.clock.setTimer(timeoutMs, resolve)
+        this.#onIdle = () => {
+          timer.cancel()
+          resolve()
+        }
+      })
+    }
+    this.turn.begin()
+    for (const connection of this.#ingress) {
+      for (const stream of [...connection.streams.live()]) callOf(stream)?.fail('draining')
+    }
+    this.pool.drain()
+  }
+
+  /** Ends all connections now. */
+  close(): void {
+    this.turn.begin()
+    for (const connection of [...this.#ingress]) connection.close(0, null)
+    this.pool.close()
+  }
+
+  /** A request head has come. */
+  onRequest(stream: H2Stream, head: HeaderList, isEnd: boolean): void {
+    const { peer, intake } = stream.connection.attachment as IngressState
+    if (head.isTruncated) return this.#refuse(stream, 'header_too_large')
+    const reading = intake.read(head)
+    const { problem } = reading.plan
+    if (problem !== null) return this.#refuse(stream, problem)
+    if (Number.isNaN(reading.timeoutMs)) return this.#refuse(stream, 'bad_timeout')
+    if (this.#options.held.isSpent) return this.#refuse(stream, 'overload')
+    const call = new Call(this, stream, peer, reading)
+    stream.attachment = call
+    try {
+      call.start(isEnd)
+    } catch (error) {
+      call.onBug(error)
+    }
+  }
+
+  /** Refuses a head that is no call. */
+  #refuse(stream: H2Stream, reason: RelayReason): void {
+    this.stats.answers[reason]++
+    stream.sendHeaders(reasonAnswer(reason).trailersOnly, true)
+  }
+
+  onIngressClosed(connection: H2Connection): void {
+    this.#ingress.delete(connection)
+    if (this.#ingress.size === 0) this.#onIdle?.()
+  }
+
+  endsAtMs(permit: Permit): number {
+    return permit.endsAtMs === Infinity ? Infinity : this.turn.nowMs + (permit.endsAtMs - this.turn.wallMs)
+  }
+
+  /** Clients that are alike share one list, so that their egress connection encodes it once. */
+  egressHead(plan: HeadPlan, permit: Permit): HeaderList {
+    const { dialer, strippedNames } = this.#options
+    const { scheme, authority } = dialer
+    const list = egressHead({ fields: plan.fields } as HeaderList, permit, {
+      scheme,
+      authority,
+      strippedNames,
+    })
+    const key = list.fields.map((field) => `${field.indexing}${field.name}\0${field.value}`).join('\0\0')
+    const shared = this.#sharedHeads.get(key)
+    if (shared !== undefined) return shared
+    if (this.#sharedHeads.size >= MAX_SHARED_HEADS) this.#sharedHeads.clear()
+    this.#sharedHeads.set(key, list)
+    return list
+  }
+
+  isOtlp(path: string): boolean {
+    return isOtlpExport(path)
+  }
+
+  countReason(reason: string | null): void {
+    if (reason === null) return
+    const label = reason in REFUSAL_REASONS || reason in RELAY_REASONS ? reason : 'other'
+    this.stats.egressReasons[label] = (this.stats.egressReasons[label] ?? 0) + 1
+  }
+
+  onBug(error: unknown): void {
+    this.stats.bugs++
+    this.#options.log.error({ err: error }, 'bug: a call was ended by an internal error; please report this')
+  }
+}
+
+/** The call of a stream; null before one was made. */
+function callOf(stream: H2Stream): Call | null {
+  return stream.attachment as Call | null
+}
+
+/** Events of ingress connections to their calls. A throw is a bug of ours and ends one call. */
+class IngressHandler implements H2Handler {
+  readonly #relay: Relay
+  constructor(relay: Relay) {
+    this.#relay = relay
+  }
+  onRequest(stream: H2Stream, head: HeaderList, isEnd: boolean): void {
+    this.#relay.onRequest(stream, head, isEnd)
+  }
+  onResponse(): void {}
+  onTrailers(stream: H2Stream): void {
+    const call = callOf(stream)
+    try {
+      call?.onIngressTrailers()
+    } catch (error) {
+      call!.onBug(error)
+    }
+  }
+  onData(stream: H2Stream, payload: Buffer, isEnd: boolean): void {
+    const call = callOf(stream)
+    if (call === null) return stream.credit(payload.length)
+    try {
+      call.onIngressData(payload, isEnd)
+    } catch (error) {
+      call.onBug(error)
+    }
+  }
+  onDataSent(stream: H2Stream, bytes: number): void {
+    callOf(stream)?.onIngressSent(bytes)
+  }
+  onStreamReset(stream: H2Stream): void {
+    callOf(stream)?.onIngressReset()
+  }
+  onStreamClosed(stream: H2Stream): void {
+    callOf(stream)?.onIngressClosed()
+  }
+  onCapacity(): void {}
+  onGoaway(): void {}
+  onClosed(connection: H2Connection): void {
+    this.#relay.onIngressClosed(connection)
+  }
+}
+
+/** Events of egress connections to their calls and to the pool. */
+class EgressHandler implements H2Handler {
+  readonly #relay: Relay
+  constructor(relay: Relay) {
+    this.#relay = relay
+  }
+  onRequest(): void {}
+  onResponse(stream: H2Stream, head: HeaderList, isEnd: boolean): void {
+    const call = callOf(stream)!
+    try {
+      call.onEgressResponse(head, isEnd)
+    } catch (error) {
+      call.onBug(error)
+    }
+  }
+  onTrailers(stream: H2Stream, trailers: HeaderList): void {
+    const call = callOf(stream)!
+    try {
+      call.onEgressTrailers(trailers)
+    } catch (error) {
+      call.onBug(error)
+    }
+  }
+  onData(stream: H2Stream, payload: Buffer, isEnd: boolean): void {
+    const call = callOf(stream)!
+    try {
+      call.onEgressData(payload, isEnd)
+    } catch (error) {
+      call.onBug(error)
+    }
+  }
+  onDataSent(stream: H2Stream, bytes: number): void {
+    callOf(stream)?.onEgressSent(bytes)
+  }
+  onStreamReset(stream: H2Stream, code: number, cause: ResetCause, _token: FaultToken | null): void {
+    const call = callOf(stream)!
+    try {
+      call.onEgressReset(code, cause)
+    } catch (error) {
+      call.onBug(error)
+    }
+  }
+  onStreamClosed(): void {}
+  onCapacity(connection: H2Connection): void {
+    this.#relay.pool.onCapacity(connection)
+  }
+  onGoaway(connection: H2Connection): void {
+    this.#relay.pool.onRetired(connection)
+  }
+  onClosed(connection: H2Connection, error: TransportError | null): void {
+    this.#relay.pool.onClosed(connection, error)
+  }
+}
