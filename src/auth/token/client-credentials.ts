@@ -78,8 +78,9 @@ export class OAuthTokenSource implements TokenSource {
   #discovered: Discovered | null = null
 
   constructor(options: OAuthTokenOptions) {
-    if (options.issuerUrl === null && options.tokenUrl === null)
-      throw new TypeError('a token source needs issuerUrl or tokenUrl')
+    const urls = [options.issuerUrl, options.discoveryUrl, options.tokenUrl].filter((url) => url !== null)
+    if ((options.issuerUrl ?? options.tokenUrl) === null || !urls.every((url) => URL.canParse(url)))
+      throw new TypeError('a token source needs issuerUrl or tokenUrl, as absolute URLs')
     this.kind = options.grant.kind
     this.#options = options
     this.#secrets = new SecretReader(options.readFile)
@@ -194,8 +195,8 @@ export class OAuthTokenSource implements TokenSource {
     const { issuer, token_endpoint, mtls_endpoint_aliases } = config.serverMetadata()
     if (discoveryUrl !== null && issuer !== issuerUrl)
       throw new CredentialError('idp_issuer_mismatch', 'the discovery document names another issuer')
-    if (token_endpoint === undefined)
-      throw new CredentialError('idp_malformed', 'the discovery document names no token endpoint')
+    if (token_endpoint === undefined || !URL.canParse(token_endpoint))
+      throw new CredentialError('idp_malformed', 'the discovery document names no usable token endpoint')
     return {
       issuer,
       token_endpoint,

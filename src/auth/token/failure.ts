@@ -99,8 +99,6 @@ export function asCredentialError(error: unknown, answer: SeenAnswer | null): Cr
 function malformation(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : null
   if (code === 'OAUTH_PARSE_ERROR' || code === 'OAUTH_RESPONSE_IS_NOT_JSON') return 'is not JSON'
-  if (code === 'OAUTH_INVALID_SERVER_METADATA' || code === 'OAUTH_MISSING_SERVER_METADATA')
-    return 'names no usable token endpoint'
   return 'lacks access_token or token_type, or has a field of the wrong type'
 }
 

@@ -53,6 +53,8 @@ export class TokenKeeper implements TokenPort {
   readonly #pacing: AttemptPacing
   readonly #clocks: ClockWatch
   #timer: Timer | null = null
+  /** For calls that wait for an attempt that has not begun; null when none do. */
+  #nextReply: PromiseWithResolvers<TokenReply> | null = null
   #isRunning = false
   #lastRejectionRefreshMs = -Infinity
   #lastRejectedGeneration = 0
@@ -93,6 +95,8 @@ export class TokenKeeper implements TokenPort {
     this.#isRunning = false
     this.#timer?.cancel()
     this.#timer = null
+    this.#nextReply?.resolve(this.#failure('idp_unreachable'))
+    this.#nextReply = null
   }
 
   /**
@@ -146,9 +150,8 @@ export class TokenKeeper implements TokenPort {
     this.#pacing.hurry()
     this.#arm()
     if (delayMs > waitMs) return Promise.resolve(this.#failure(this.#trouble?.reason ?? 'idp_unreachable'))
-    const next = Promise.withResolvers<TokenReply>()
-    this.#clock.setTimer(delayMs, () => next.resolve(this.#attempt()))
-    return next.promise
+    this.#nextReply ??= Promise.withResolvers<TokenReply>()
+    return this.#nextReply.promise
   }
 
   #failure(reason: CredentialErrorCode): TokenReply {
@@ -157,7 +160,10 @@ export class TokenKeeper implements TokenPort {
 
   #attempt(): Promise<TokenReply> {
     if (!this.#isRunning) return Promise.resolve(this.#failure('idp_unreachable'))
-    return this.#flight.run(() => this.#fetch())
+    const reply = this.#flight.run(() => this.#fetch())
+    this.#nextReply?.resolve(reply)
+    this.#nextReply = null
+    return reply
   }
 
   async #fetch(): Promise<TokenReply> {

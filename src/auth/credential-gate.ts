@@ -1,0 +1,307 @@
+/**
+ * The workload's gate: puts the current token on calls, waits briefly for one, and answers when none can be had.
+ * Floor 2; a consumer of one keeper's snapshots, perhaps of another process; knows neither the provider nor frames.
+ */
+import type { Clock } from '../base/index.ts'
+import {
+  METHOD_DENIED,
+  OWN_AUTHORIZATION_DENIED,
+  TOKEN_REJECTED,
+  replacementUnavailable,
+  tokenUnavailable,
+} from './credential-refusals.ts'
+import type { CallFacts, Gate } from './gate.ts'
+import { MethodList } from './method-list.ts'
+import { isUsable } from './token/port.ts'
+import type { TokenFailure, TokenPort, TokenReply, TokenSnapshot, TokenTrouble } from './token/port.ts'
+import { CredentialGateStats } from './token/stats.ts'
+import { mintPermit } from './verdict.ts'
+import type { Permit, Principal, Refusal, Verdict } from './verdict.ts'
+
+/** What a CredentialGate needs. */
+export interface CredentialGateOptions {
+  /** Name of the identity: part of the key of egress connections. */
+  readonly identity: string
+  readonly port: TokenPort
+  readonly clock: Clock
+  /** The field that carries the token, lower case; `authorization` unless said otherwise. */
+  readonly header?: string
+  /** What stands before the token; `Bearer` unless said otherwise, empty for the bare token. */
+  readonly scheme?: string
+  /** What becomes of an `authorization` field of the caller's own; `overwrite` unless said otherwise. */
+  readonly existing?: 'overwrite' | 'keep' | 'refuse'
+  /** Methods and services that may be called; null (default) for the OTLP Export methods. */
+  readonly allow?: readonly string[] | null
+  /** no-loss.md row 2; `retry` unless said otherwise. */
+  readonly onInvalidClient?: 'retry' | 'fail'
+  /** no-loss.md row 5: after a second refusal, `hold` calls back (default) or `pass` the control plane's answer. */
+  readonly onRejected?: 'hold' | 'pass'
+  /** Who calls, for logs: the issuer and client as configured. */
+  readonly principal?: Principal
+}
+
+/** A call waits for a token at most this long, and at most this share of its time (no-loss.md row 4). */
+const MAX_WAIT_MS = 2_000
+const WAIT_SHARE = 0.6
+/** A refusal this soon after a replacement is about the fresh token: another one would help no more. */
+const SECOND_REFUSAL_MS = 30_000
+/** Calls are answered here this long after the last refused one: a probe a second finds out earlier that it is over. */
+const HOLD_MS = 5_000
+const PROBE_SPACING_MS = 1_000
+/** Tells the control plane that a workload gateway retries for the caller (no-loss.md row 9a). */
+const HOP_FIELD = ['x-authgw-hop', '1'] as const
+const NOBODY: Principal = { issuer: '', subject: '', client: '' }
+
+/** Calls are answered locally because the control plane refuses this token. */
+interface Hold {
+  readonly generation: number
+  /** Unix ms. */
+  readonly sinceMs: number
+  /** Monotonic ms. */
+  untilMs: number
+  nextProbeMs: number
+}
+
+/** Injects one identity's token. */
+export class CredentialGate implements Gate {
+  readonly stats = new CredentialGateStats()
+  readonly #options: Required<CredentialGateOptions>
+  readonly #clock: Clock
+  readonly #port: TokenPort
+  readonly #allowed: MethodList
+  readonly #unsubscribe: () => void
+  /** For calls that keep the caller's own credential: ours is not on them, so nothing of ours can expire. */
+  readonly #keptPermit: Permit
+  #permit: Permit | null = null
+  /** Ends calls that wait for a token. */
+  readonly #waiting = new Set<(verdict: Verdict) => void>()
+  #isAsking = false
+  #failure: TokenFailure | null = null
+  /** Monotonic ms of the keeper's next attempt after `#failure`. */
+  #failureEndsMs = -Infinity
+  #renewal: { readonly generation: number; readonly verdict: Promise<Verdict> } | null = null
+  #renewedGeneration = 0
+  #renewedAtMs = -Infinity
+  #hold: Hold | null = null
+
+  constructor(options: CredentialGateOptions) {
+    this.#options = {
+      header: 'authorization',
+      scheme: 'Bearer',
+      existing: 'overwrite',
+      allow: null,
+      onInvalidClient: 'retry',
+      onRejected: 'hold',
+      principal: NOBODY,
+      ...options,
+    }
+    this.#clock = options.clock
+    this.#port = options.port
+    this.#allowed = new MethodList(this.#options.allow)
+    this.#keptPermit = mintPermit({
+      principal: NOBODY,
+      fields: [],
+      dropsAuthorization: false,
+      validUntilMs: Infinity,
+      endsAtMs: Infinity,
+      credentialGeneration: 0,
+      egressIdentity: options.identity,
+    })
+    this.#unsubscribe = options.port.tokens.subscribe(() => this.#onSnapshot())
+  }
+
+  /** That the control plane refuses the token; null when it does not. The provider's trouble is the keeper's to tell. */
+  get degraded(): TokenTrouble | null {
+    this.#endHold()
+    return this.#hold === null ? null : { reason: 'token_rejected', sinceMs: this.#hold.sinceMs }
+  }
+
+  /** Stops listening to the keeper. Calls that wait end by their time-out. */
+  close(): void {
+    this.#unsubscribe()
+  }
+
+  admit(call: CallFacts): Verdict | Promise<Verdict> {
+    if (!this.#allowed.has(call.path)) {
+      this.stats.denied++
+      return METHOD_DENIED
+    }
+    if (call.authorizationCount > 0 && this.#options.existing !== 'overwrite') {
+      if (this.#options.existing === 'keep') return this.#keptPermit
+      this.stats.denied++
+      return OWN_AUTHORIZATION_DENIED
+    }
+    const permit = this.#usablePermit()
+    if (permit !== null) return this.#isHeldBack() ? TOKEN_REJECTED : permit
+    const limitMs = Math.min(call.timeoutMs * WAIT_SHARE, MAX_WAIT_MS)
+    if (this.#failure !== null && this.#failureEndsMs - this.#clock.nowMs() > limitMs) return this.#refuse()
+    return this.#waitForToken(limitMs)
+  }
+
+  isCurrent(permit: Permit, wallMs: number): boolean {
+    if (permit === this.#keptPermit) return true
+    const current = this.#port.tokens.current
+    if (permit !== this.#permit || current?.generation !== permit.credentialGeneration) return false
+    return this.#hold === null && isUsable(current.value, this.#clock.nowMs(), wallMs)
+  }
+
+  renew(permit: Permit): Promise<Verdict> | Refusal | null {
+    if (permit === this.#keptPermit) return null
+    this.stats.rejections++
+    const current = this.#usablePermit()
+    const refused = permit.credentialGeneration
+    if (this.#hold !== null && this.#hold.generation === current?.credentialGeneration)
+      return this.#refuseAgain(refused)
+    if (current !== null && current.credentialGeneration > refused) {
+      this.stats.renewals++
+      return Promise.resolve(current)
+    }
+    const isFresh = this.#clock.nowMs() - this.#renewedAtMs < SECOND_REFUSAL_MS
+    if (refused === this.#renewedGeneration && isFresh) return this.#refuseAgain(refused)
+    if (this.#renewal?.generation !== refused)
+      this.#renewal = { generation: refused, verdict: this.#replace(refused) }
+    return this.#renewal.verdict
+  }
+
+  /** The permit for the current snapshot, the same object until the generation changes; null when none is usable. */
+  #usablePermit(): Permit | null {
+    const current = this.#port.tokens.current
+    if (current === null || !isUsable(current.value, this.#clock.nowMs(), this.#clock.wallMs())) return null
+    if (this.#permit?.credentialGeneration !== current.generation)
+      this.#permit = this.#mint(current.value, current.generation)
+    return this.#permit
+  }
+
+  #mint(token: TokenSnapshot, generation: number): Permit {
+    const { header, scheme, identity, principal } = this.#options
+    const value = scheme === '' ? token.accessToken : `${scheme} ${token.accessToken}`
+    return mintPermit({
+      principal,
+      fields: [[header, value], HOP_FIELD],
+      dropsAuthorization: header === 'authorization',
+      validUntilMs: token.usableUntilWallMs,
+      endsAtMs: Infinity,
+      credentialGeneration: generation,
+      // A bound token must not leave on a connection made with another certificate (RFC 8705 §3).
+      egressIdentity: token.certificateSha256 === null ? identity : `${identity}#${token.certificateSha256}`,
+    })
+  }
+
+  #onSnapshot(): void {
+    this.#failure = null
+    const permit = this.#usablePermit()
+    if (permit === null) return
+    this.#endHold()
+    for (const end of this.#waiting) end(permit)
+  }
+
+  #waitForToken(limitMs: number): Promise<Verdict> {
+    this.stats.waits++
+    const waited = Promise.withResolvers<Verdict>()
+    const end = (verdict: Verdict): void => {
+      timer.cancel()
+      this.#waiting.delete(end)
+      waited.resolve(verdict)
+    }
+    const timer = this.#clock.setTimer(limitMs, () => end(this.#refuse()))
+    this.#waiting.add(end)
+    if (!this.#isAsking) void this.#ask()
+    return waited.promise
+  }
+
+  /** Asks the keeper once for all calls that wait. */
+  async #ask(): Promise<void> {
+    this.#isAsking = true
+    const reply = await this.#request(null)
+    this.#isAsking = false
+    if (reply.kind === 'token') return this.#onSnapshot()
+    this.#failure = reply
+    this.#failureEndsMs = this.#clock.nowMs() + reply.retryInMs
+    for (const end of this.#waiting) end(this.#refuse())
+  }
+
+  /** A port to another process may break: that is no answer, like a provider that gives none. */
+  #request(rejectedGeneration: number | null): Promise<TokenReply> {
+    const request = { rejectedGeneration, waitMs: MAX_WAIT_MS }
+    return this.#port
+      .requestToken(request)
+      .catch(() => ({ kind: 'failure', reason: 'idp_unreachable', retryInMs: PROBE_SPACING_MS }))
+  }
+
+  /** Row 1 or 2, with the time that is left until the keeper's next attempt. */
+  #refuse(): Refusal {
+    const retryInMs = Math.max(this.#failureEndsMs - this.#clock.nowMs(), 0)
+    const reason = this.#failure?.reason ?? 'idp_timeout'
+    if (reason === 'invalid_client') this.stats.misconfigured++
+    else this.stats.unavailable++
+    return tokenUnavailable({ kind: 'failure', reason, retryInMs }, this.#options.onInvalidClient)
+  }
+
+  /** Gets a newer token than the refused one; all calls refused under it share the attempt. */
+  async #replace(refused: number): Promise<Verdict> {
+    const late = Promise.withResolvers<TokenReply>()
+    const timer = this.#clock.setTimer(MAX_WAIT_MS, () =>
+      late.resolve({ kind: 'failure', reason: 'idp_timeout', retryInMs: 0 }),
+    )
+    const asked = this.#request(refused).then((reply) => {
+      if (reply.kind === 'token') {
+        this.#renewedGeneration = reply.generation
+        this.#renewedAtMs = this.#clock.nowMs()
+      }
+      return reply
+    })
+    const reply = await Promise.race([asked, late.promise])
+    timer.cancel()
+    if (this.#renewal?.generation === refused) this.#renewal = null
+    const permit = this.#usablePermit()
+    if (permit !== null && permit.credentialGeneration > refused) {
+      this.stats.renewals++
+      return permit
+    }
+    if (reply.kind === 'token') return replacementUnavailable('idp_timeout')
+    if (reply.reason === 'token_rejected') this.#holdBack(refused)
+    if (reply.reason === 'invalid_client') return tokenUnavailable(reply, this.#options.onInvalidClient)
+    return replacementUnavailable(reply.reason)
+  }
+
+  /** The fresh token is refused too: no further one would help. */
+  #refuseAgain(generation: number): Refusal | null {
+    if (this.#options.onRejected === 'pass') return null
+    this.#holdBack(Math.max(generation, this.#hold?.generation ?? 0))
+    return TOKEN_REJECTED
+  }
+
+  #holdBack(generation: number): void {
+    if (this.#options.onRejected === 'pass') return
+    const nowMs = this.#clock.nowMs()
+    this.#endHold()
+    this.#hold ??= {
+      generation,
+      sinceMs: this.#clock.wallMs(),
+      untilMs: 0,
+      nextProbeMs: nowMs + PROBE_SPACING_MS,
+    }
+    this.#hold.untilMs = nowMs + HOLD_MS
+  }
+
+  /** Ends the hold when nothing was refused for a while, or when there is another token. */
+  #endHold(): void {
+    if (this.#hold === null) return
+    const generation = this.#port.tokens.current?.generation
+    if (generation !== this.#hold.generation || this.#clock.nowMs() >= this.#hold.untilMs) this.#hold = null
+  }
+
+  /** Whether this call is to be answered here; one a second goes through as a probe. */
+  #isHeldBack(): boolean {
+    this.#endHold()
+    if (this.#hold === null) return false
+    const nowMs = this.#clock.nowMs()
+    if (nowMs >= this.#hold.nextProbeMs) {
+      this.#hold.nextProbeMs = nowMs + PROBE_SPACING_MS
+      this.stats.probes++
+      return false
+    }
+    this.stats.heldBack++
+    return true
+  }
+}

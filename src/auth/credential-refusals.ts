@@ -1,0 +1,65 @@
+/**
+ * The refusals of the workload's gate: from what the keeper says to the answers of no-loss.md rows 1, 2 and 5.
+ * Floor 2; knows no clock and no call.
+ */
+import type { CredentialErrorCode } from '../base/index.ts'
+import type { TokenFailure } from './token/port.ts'
+import type { Refusal, RefusalReason, RefusalStatus } from './verdict.ts'
+
+/** Exporters drop data when a delay passes their `max_elapsed_time`: never ask for more. */
+const MAX_RETRY_SECONDS = 10
+
+function refusal(
+  reason: RefusalReason,
+  status: RefusalStatus,
+  retryDelaySeconds: number | null,
+  text: string,
+): Refusal {
+  return { kind: 'refusal', reason, status, retryDelaySeconds, text, glitches: 0, validUntilMs: 0 }
+}
+
+const unavailableText = (code: CredentialErrorCode): string => `authgw: token unavailable: ${code}`
+
+/** Rows 1 and 2: no token can be had. Retried after 1 … 10 s; a refused client after 10 s, or never with `fail`. */
+export function tokenUnavailable(failure: TokenFailure, onInvalidClient: 'retry' | 'fail'): Refusal {
+  const text = unavailableText(failure.reason)
+  if (failure.reason === 'invalid_client')
+    return onInvalidClient === 'fail'
+      ? refusal('credential_config', 16, null, text)
+      : refusal('credential_config', 14, MAX_RETRY_SECONDS, text)
+  const seconds = Math.min(Math.max(Math.ceil(failure.retryInMs / 1000), 1), MAX_RETRY_SECONDS)
+  return refusal('credential_unavailable', 14, seconds, text)
+}
+
+/** Row 5: the control plane refused the token and it could not be replaced. Retried after 1 s. */
+export function replacementUnavailable(reason: CredentialErrorCode): Refusal {
+  const isRejected = reason === 'token_rejected'
+  return refusal(
+    isRejected ? 'credential_rejected' : 'credential_unavailable',
+    14,
+    1,
+    unavailableText(reason),
+  )
+}
+
+/** Row 5: the control plane refused the fresh token too. Retried after 10 s. */
+export const TOKEN_REJECTED: Refusal = refusal(
+  'credential_rejected',
+  14,
+  MAX_RETRY_SECONDS,
+  unavailableText('token_rejected'),
+)
+
+/** The method is not on the list: no token of ours is put on it. */
+export const METHOD_DENIED: Refusal = refusal('policy_denied', 7, null, 'authgw: policy otlp-only denied')
+
+/** The caller brings an `authorization` field of its own, which is configured to be refused. */
+export const OWN_AUTHORIZATION_DENIED: Refusal = refusal(
+  'policy_denied',
+  7,
+  null,
+  'authgw: policy no-own-authorization denied',
+)
+
+/** No route leads to an identity. */
+export const ROUTE_DENIED: Refusal = refusal('policy_denied', 7, null, 'authgw: policy routes denied')
