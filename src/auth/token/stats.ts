@@ -56,7 +56,7 @@ export class CredentialGateStats {
   denied = 0
   /** Calls that the control plane refused, as the relay reported them (row 5). */
   rejections = 0
-  /** Of those, the ones that got a newer token to replay under. */
+  /** Newer tokens given out to replay under; calls that shared one replacement count once. */
   renewals = 0
   /** Calls answered locally after a refused replay. */
   heldBack = 0
