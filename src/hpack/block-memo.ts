@@ -5,7 +5,7 @@
  * second time or at least has to change the table again.
  */
 import type { HeaderList } from './field.ts'
-import { KeptOctets } from './octets.ts'
+import { KeptOctets, MAX_LOOP_BYTES } from './octets.ts'
 
 /** Blocks remembered a connection: a client has one or two shapes of call for each method it uses. */
 const MAX_BLOCKS = 8
@@ -73,7 +73,7 @@ export class BlockMemo {
 function isSame(block: Buffer, octets: Buffer): boolean {
   const length = octets.length
   if (block.length !== length) return false
-  if (length > 24) return block.equals(octets)
+  if (length > MAX_LOOP_BYTES) return block.equals(octets)
   for (let i = length - 1; i >= 0; i--) if (block[i] !== octets[i]) return false
   return true
 }

@@ -108,13 +108,20 @@ export class HpackDecoder {
     const cursor = this.#cursor
     const { maxListBytes, maxFieldCount, maxFieldBytes } = this.#options
     cursor.at = 0
-    if (!this.#readSizeUpdates(block)) return null
+    const mayOpenWithUpdate = this.#dueBytes !== NOT_DUE || (block.length > 0 && (block[0]! & 0xe0) === 0x20)
+    if (mayOpenWithUpdate && !this.#readSizeUpdates(block)) return null
     const fields: HeaderField[] = []
     let sizeBytes = 0
     let isTruncated = false
     while (cursor.at < block.length) {
       const octet = block[cursor.at]!
-      const field = octet >= 0x80 ? this.#readIndexed(block, octet) : this.#readLiteral(block, octet)
+      let field: HeaderField | null
+      if (octet < 0x80) field = this.#readLiteral(block, octet)
+      else if (octet === 0xff) field = this.#readFarIndex(block)
+      else {
+        cursor.at++
+        field = this.#fieldAt(octet & 0x7f)
+      }
       if (field === null) return null
       sizeBytes += field.sizeBytes
       if (isTruncated) continue
@@ -156,16 +163,10 @@ export class HpackDecoder {
     return this.#fault === null
   }
 
-  /** @see RFC 7541 §6.1 */
-  #readIndexed(block: Buffer, octet: number): HeaderField | null {
-    let index = octet & 0x7f
-    if (index < 0x7f) {
-      this.#cursor.at++
-    } else {
-      index = readInteger(block, block.length, 0x7f, this.#cursor)
-      if (index < 0) return this.#rejectInteger(index)
-    }
-    return this.#fieldAt(index)
+  /** Reads an index of more than one octet. @see RFC 7541 §6.1 */
+  #readFarIndex(block: Buffer): HeaderField | null {
+    const index = readInteger(block, block.length, 0x7f, this.#cursor)
+    return index < 0 ? this.#rejectInteger(index) : this.#fieldAt(index)
   }
 
   #fieldAt(index: number): HeaderField | null {

@@ -26,6 +26,9 @@ const NO_SIZE_UPDATE = -1
 const MAX_EVICTIONS = 8
 const BLOCKS_PER_EVICTION = 64
 
+/** Strings up to this length are written by a loop: a native write costs some 40 ns however short it is. */
+const MAX_LOOP_LENGTH = 16
+
 /** The bounds of an encoder. */
 export interface HpackEncoderOptions {
   /** Octets of the dynamic table, whatever more the peer offers. Default 4096. */
@@ -221,8 +224,11 @@ function writePlain(target: Buffer, at: number, pattern: number, field: HeaderFi
 }
 
 function writePlainString(target: Buffer, at: number, text: string): number {
-  at = writeInteger(target, at, 0, 0x7f, text.length)
-  return at + target.write(text, at, text.length, 'latin1')
+  const length = text.length
+  at = writeInteger(target, at, 0, 0x7f, length)
+  if (length > MAX_LOOP_LENGTH) return at + target.write(text, at, length, 'latin1')
+  for (let i = 0; i < length; i++) target[at + i] = text.charCodeAt(i)
+  return at + length
 }
 
 /** A literal that is inserted: it is sent once, so its strings take the shorter coding. */

@@ -10,6 +10,7 @@ const BUCKETS = 64
 /** Fields noted, and how many of them a hash may choose from; powers of two. */
 const SIGHTS = 64
 const WAYS = 4
+const NO_NUMBERS = new Int32Array(0)
 
 /** A hash of the field's size, two characters of its name and four of its value: the last, where tokens differ, too. */
 export function fieldHash(field: HeaderField): number {
@@ -37,21 +38,22 @@ function isEqual(a: HeaderField, b: HeaderField): boolean {
  */
 export class FieldIndex {
   readonly #table: DynamicTable
-  readonly #heads = new Int32Array(BUCKETS).fill(-1)
+  readonly #maxEntryCount: number
+  /** The newest number of each chain, or -1. Empty until the first entry: most idle connections never insert. */
+  #heads: Int32Array = NO_NUMBERS
   /** The next number in its chain for each entry, by its number modulo the length, a power of two. */
-  readonly #nexts: Int32Array
+  #nexts: Int32Array = NO_NUMBERS
 
   /** @param maxEntryCount entries that the table can ever hold at a time */
   constructor(table: DynamicTable, maxEntryCount: number) {
-    let capacity = 1
-    while (capacity < maxEntryCount) capacity *= 2
     this.#table = table
-    this.#nexts = new Int32Array(capacity)
+    this.#maxEntryCount = maxEntryCount
   }
 
   /** The number of the newest entry equal to `field`, or -1. */
   find(field: HeaderField, hash: number): number {
     const table = this.#table
+    if (table.length === 0) return -1
     const newest = table.insertedCount - 1
     const oldest = table.insertedCount - table.length
     let entry = this.#heads[hash & (BUCKETS - 1)]!
@@ -64,19 +66,29 @@ export class FieldIndex {
 
   /** Notes the entry that the table has just inserted. */
   add(hash: number): void {
+    if (this.#heads.length === 0) this.#makeRoom()
     const entry = this.#table.insertedCount - 1
     const bucket = hash & (BUCKETS - 1)
     this.#nexts[entry & (this.#nexts.length - 1)] = this.#heads[bucket]!
     this.#heads[bucket] = entry
   }
+
+  #makeRoom(): void {
+    let capacity = 1
+    while (capacity < this.#maxEntryCount) capacity *= 2
+    this.#heads = new Int32Array(BUCKETS).fill(-1)
+    this.#nexts = new Int32Array(capacity)
+  }
 }
 
 /** Remembers the fields that were lately seen once: in sets of four by hash, the newest first. */
 export class RecentSights {
-  readonly #fields: (HeaderField | null)[] = Array.from({ length: SIGHTS }, () => null)
+  /** Empty until the first field is noted. */
+  #fields: (HeaderField | null)[] = []
 
   /** Whether an equal field was noted lately; notes it if not. */
   sawBefore(field: HeaderField, hash: number): boolean {
+    if (this.#fields.length === 0) this.#fields = Array.from({ length: SIGHTS }, () => null)
     const fields = this.#fields
     const first = (hash >>> 8) & (SIGHTS - WAYS)
     for (let i = first; i < first + WAYS; i++) {

@@ -105,29 +105,45 @@ function growTree(): Int16Array {
   return children
 }
 
+/** Joins two steps of four bits for each step of eight, which is much quicker to set up than walking each by bits. */
 function tabulate(): Int32Array {
+  const halves = new Int32Array(NODE_COUNT * 16)
+  for (let i = 0; i < halves.length; i++) halves[i] = walk(i >>> 4, i & 15)
   const steps = new Int32Array(NODE_COUNT * 256)
-  for (let state = 0; state < NODE_COUNT; state++) {
-    for (let octet = 0; octet < 256; octet++) steps[(state << 8) | octet] = walk(state, octet)
+  for (let i = 0; i < steps.length; i++) {
+    const first = halves[i >>> 4]!
+    const second = halves[((first & 0xff) << 4) | (i & 15)]!
+    const isFault = ((first | second) & STEP_FAULT) !== 0
+    steps[i] = isFault ? STEP_FAULT : join(first, second)
   }
   return steps
 }
 
-function walk(state: number, octet: number): number {
+/** At most one symbol ends in four bits, so each half has its symbol, if any, in bits 16-23. */
+function join(first: number, second: number): number {
+  const firstCount = (first >>> STEP_COUNT_SHIFT) & 1
+  const secondCount = (second >>> STEP_COUNT_SHIFT) & 1
+  const symbols = (first & 0xff0000) | ((second & 0xff0000) << (8 * firstCount))
+  return symbols | ((firstCount + secondCount) << STEP_COUNT_SHIFT) | (second & 0xff)
+}
+
+/** Goes down the tree by four bits. */
+function walk(state: number, nibble: number): number {
   let node = state
+  let symbol = 0
   let count = 0
-  let symbols = 0
-  for (let bit = 7; bit >= 0; bit--) {
-    const child = CHILDREN[node * 2 + ((octet >>> bit) & 1)]!
+  for (let bit = 3; bit >= 0; bit--) {
+    const child = CHILDREN[node * 2 + ((nibble >>> bit) & 1)]!
     if (child > 0) {
       node = child
       continue
     }
     if (~child === EOS_SYMBOL) return STEP_FAULT
-    symbols |= ~child << (16 + 8 * count++)
+    symbol = ~child
+    count = 1
     node = 0
   }
-  return symbols | (count << STEP_COUNT_SHIFT) | node
+  return (symbol << 16) | (count << STEP_COUNT_SHIFT) | node
 }
 
 function markEnds(): Uint8Array {

@@ -27,7 +27,7 @@ class Entry {
 /** Encodings of recent lists of one connection. */
 export class ListMemo {
   readonly #entries = new Map<HeaderList, Entry>()
-  readonly #candidates: (HeaderList | null)[] = Array.from({ length: CANDIDATES }, () => null)
+  readonly #candidates: HeaderList[] = []
   #candidateCount = 0
   #keptBytes = 0
 
@@ -59,7 +59,7 @@ export class ListMemo {
 
   #cameBefore(list: HeaderList): boolean {
     const candidates = this.#candidates
-    for (let i = 0; i < CANDIDATES; i++) if (candidates[i] === list) return true
+    for (let i = 0; i < candidates.length; i++) if (candidates[i] === list) return true
     candidates[this.#candidateCount++ & (CANDIDATES - 1)] = list
     return false
   }

@@ -31,6 +31,8 @@ class Slot {
 export class LiteralMemo {
   readonly #slots = new Map<string, Slot>()
   #keptBytes = 0
+  /** The slot of the name that find() was last asked for; store() always follows it, for the same name. */
+  #found: Slot | undefined = undefined
 
   /** The field that the value from `start` to `end` gave when it was stored, or null. @param block borrowed */
   find(
@@ -42,15 +44,16 @@ export class LiteralMemo {
     end: number,
   ): HeaderField | null {
     const slot = this.#slots.get(name)
+    this.#found = slot
     if (slot === undefined || slot.isHuffman !== isHuffman || slot.field.indexing !== indexing) return null
     const octets = slot.kept.octets
     return octets.length === end - start && holdsAt(block, start, octets) ? slot.field : null
   }
 
-  /** Remembers what the value from `start` to `end` gave. @param block borrowed; copied */
+  /** Remembers what the value that find() just missed gave. @param block borrowed; copied */
   store(field: HeaderField, isHuffman: boolean, block: Buffer, start: number, end: number): void {
     if (end - start > MAX_VALUE_BYTES || field.name.length > MAX_NAME_BYTES) return
-    const slot = this.#slots.get(field.name)
+    const slot = this.#found
     if (slot === undefined) {
       if (this.#slots.size === MAX_NAMES) this.#forgetAll()
       const added = new Slot(field, isHuffman, block, start, end)

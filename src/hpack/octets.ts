@@ -4,7 +4,8 @@
  * short the run is, and a loop 1 to 2 ns an octet.
  */
 
-const MAX_LOOP_BYTES = 24
+/** The longest run that a loop takes. */
+export const MAX_LOOP_BYTES = 24
 
 /** Whether `block` holds exactly `octets` at `at`; the caller sees to it that it is long enough. */
 export function holdsAt(block: Buffer, at: number, octets: Buffer): boolean {
@@ -47,11 +48,13 @@ export class KeptOctets {
   /** Copies `block` from `start` to `end` in place of what was kept. */
   replace(block: Buffer, start: number, end: number): void {
     const length = end - start
-    if (this.#room.length < length) this.#room = Buffer.allocUnsafeSlow(roomFor(length))
-    block.copy(this.#room, 0, start, end)
-    if (this.#octets.length !== length || this.#octets.buffer !== this.#room.buffer) {
-      this.#octets = this.#room.subarray(0, length)
+    if (this.#room.length < length) {
+      this.#room = Buffer.allocUnsafeSlow(roomFor(length))
+      this.#octets = this.#room
     }
+    if (this.#octets.length !== length) this.#octets = this.#room.subarray(0, length)
+    if (length > MAX_LOOP_BYTES) block.copy(this.#room, 0, start, end)
+    else for (let i = 0; i < length; i++) this.#room[i] = block[start + i]!
   }
 }
 

@@ -9,13 +9,18 @@ import { STATIC_FIELDS } from '../../src/hpack/static-table.ts'
 export type PlainField = [name: string, value: string, isNeverIndexed: boolean]
 
 const STATIC: PlainField[] = STATIC_FIELDS.slice(1).map(({ name, value }) => [name, value, false])
-const SYMBOLS = new Map<number, number>(
-  [...CODES].map((code, symbol) => [code * 32 + CODE_BITS[symbol]!, symbol]),
-)
+type Node = (Node | number)[]
+const TREE: Node = []
+for (const [symbol, code] of CODES.entries()) {
+  let node = TREE
+  for (let bit = CODE_BITS[symbol]! - 1; bit > 0; bit--) node = (node[(code >>> bit) & 1] ??= []) as Node
+  node[code & 1] = symbol
+}
 
 class PlainTable {
   readonly entries: PlainField[] = []
   maxBytes = 4096
+  #sizeBytes = 0
 
   field(index: number): PlainField {
     const field = index <= STATIC.length ? STATIC[index - 1] : this.entries[index - 1 - STATIC.length]
@@ -25,17 +30,16 @@ class PlainTable {
 
   insert(field: PlainField): void {
     this.entries.unshift(field)
+    this.#sizeBytes += sizeOf(field)
     this.shrink()
   }
 
   shrink(): void {
-    while (
-      this.entries.reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0) > this.maxBytes
-    ) {
-      this.entries.pop()
-    }
+    while (this.#sizeBytes > this.maxBytes) this.#sizeBytes -= sizeOf(this.entries.pop()!)
   }
 }
+
+const sizeOf = ([name, value]: PlainField): number => name.length + value.length + 32
 
 /** Decodes blocks of one connection; throws on a fault. */
 export class PlainDecoder {
@@ -96,20 +100,26 @@ export class PlainEncoder {
   }
 
   #field([name, value, isNeverIndexed]: PlainField): Buffer {
-    const known = [...STATIC, ...this.#table.entries]
-    if (isNeverIndexed) return literalOf(0x10, 4, known, name, value)
-    const index = known.findIndex((entry) => entry[0] === name && entry[1] === value)
-    if (index >= 0) return integerOf(0x80, 7, index + 1)
-    const octets = literalOf(0x40, 6, known, name, value)
+    if (isNeverIndexed) return this.#literal(0x10, 4, name, value)
+    const index = this.#find((entry) => entry[0] === name && entry[1] === value)
+    if (index > 0) return integerOf(0x80, 7, index)
+    const octets = this.#literal(0x40, 6, name, value)
     this.#table.insert([name, value, false])
     return octets
   }
-}
 
-function literalOf(first: number, prefix: number, known: PlainField[], name: string, value: string): Buffer {
-  const index = known.findIndex((entry) => entry[0] === name) + 1
-  const head = integerOf(first, prefix, index)
-  return Buffer.concat(index === 0 ? [head, stringOf(name), stringOf(value)] : [head, stringOf(value)])
+  #literal(first: number, prefix: number, name: string, value: string): Buffer {
+    const index = this.#find((entry) => entry[0] === name)
+    const head = integerOf(first, prefix, index)
+    return Buffer.concat(index === 0 ? [head, stringOf(name), stringOf(value)] : [head, stringOf(value)])
+  }
+
+  #find(isMatch: (entry: PlainField) => boolean): number {
+    const index = STATIC.findIndex(isMatch)
+    if (index >= 0) return index + 1
+    const dynamicIndex = this.#table.entries.findIndex(isMatch)
+    return dynamicIndex < 0 ? 0 : STATIC.length + 1 + dynamicIndex
+  }
 }
 
 function integerOf(first: number, prefix: number, value: number): Buffer {
@@ -128,27 +138,27 @@ function stringOf(text: string): Buffer {
 }
 
 function pack(text: string): Buffer {
-  let bits = ''
+  const octets: number[] = []
+  let pending = 0
+  let bits = 0
   for (const symbol of Buffer.from(text, 'latin1')) {
-    bits += CODES[symbol]!.toString(2).padStart(CODE_BITS[symbol]!, '0')
+    for (let bit = CODE_BITS[symbol]! - 1; bit >= 0; bit--) {
+      pending = (pending << 1) | ((CODES[symbol]! >>> bit) & 1)
+      if (++bits % 8 === 0) octets.push(pending & 0xff)
+    }
   }
-  bits = bits.padEnd(Math.ceil(bits.length / 8) * 8, '1')
-  return Buffer.from((bits.match(/.{8}/g) ?? []).map((octet) => Number.parseInt(octet, 2)))
+  if (bits % 8 > 0) octets.push(((pending << (8 - (bits % 8))) | (0xff >>> (bits % 8))) & 0xff)
+  return Buffer.from(octets)
 }
 
 function unpack(octets: Buffer): string {
   const symbols: number[] = []
-  let code = 0
-  let bits = 0
+  let node = TREE
   for (const octet of octets) {
     for (let bit = 7; bit >= 0; bit--) {
-      code = (code << 1) | ((octet >>> bit) & 1)
-      bits++
-      const symbol = SYMBOLS.get(code * 32 + bits)
-      if (symbol === undefined) continue
-      symbols.push(symbol)
-      code = 0
-      bits = 0
+      const child = node[(octet >>> bit) & 1]!
+      if (typeof child === 'number') symbols.push(child)
+      node = typeof child === 'number' ? TREE : child
     }
   }
   return Buffer.from(symbols).toString('latin1')
