@@ -31,7 +31,7 @@ export interface ProviderClient {
   readonly clientId: string
   /** How it authenticates; `client_secret_basic` unless said otherwise. */
   readonly auth?: 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'
-  /** For the two methods with a secret. */
+  /** For the two methods with a secret: printable ASCII (RFC 6749 Appendix A.2). */
   readonly secret?: string
   /** The public keys for `private_key_jwt`. */
   readonly publicKeys?: readonly JWK[]

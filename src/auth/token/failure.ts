@@ -3,7 +3,7 @@
  * Floor 2; copies nothing that the provider wrote into a message, and keeps no cause that might hold a body.
  * @see RFC 6749 §5.2, RFC 9110 §10.2.3 (Retry-After)
  */
-import { ClientError, ResponseBodyError } from 'openid-client'
+import { ClientError } from 'openid-client'
 import { CredentialError, TransportError } from '../../base/index.ts'
 import type { CredentialErrorCode } from '../../base/index.ts'
 
@@ -91,7 +91,12 @@ export function asCredentialError(error: unknown, answer: SeenAnswer | null): Cr
         'the identity provider gave a token of an unsupported type',
       )
   }
-  if (error instanceof ResponseBodyError) return failureOfAnswer(answer)
+  if (error instanceof ClientError && error.code === 'OAUTH_PARSE_ERROR') {
+    const code = connectionCode(error)
+    if (code === 'ERR_BODY_TOO_LARGE')
+      return new CredentialError('idp_malformed', "the identity provider's answer is too large")
+    if (code !== null) return failureOfConnection(error)
+  }
   return new CredentialError('idp_malformed', `the identity provider's answer ${malformation(error)}`)
 }
 
@@ -121,7 +126,7 @@ function connectionCode(error: unknown): string | null {
   let found: string | null = null
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     if (at instanceof TransportError) found = at.code
-    else if ('code' in at && typeof at.code === 'string' && /^[A-Z][A-Z0-9_]{2,40}$/.test(at.code))
+    else if ('code' in at && typeof at.code === 'string' && /^(?!OAUTH_)[A-Z][A-Z0-9_]{2,40}$/.test(at.code))
       found = at.code
   }
   return found

@@ -51,6 +51,16 @@ const authenticated = (authentication: ClientAuthentication, files: Record<strin
   setUp({ authentication }, files)
 const granted = (grant: Grant, files: Record<string, string> = {}) => setUp({ grant }, files)
 
+/** A 200 whose body fails on the way. */
+function breakingOff(code: string): Response {
+  const body = new ReadableStream({
+    pull: (controller) => {
+      controller.error(connectionError(code))
+    },
+  })
+  return new Response(body, { headers: { 'content-type': 'application/json' } })
+}
+
 describe('where the token endpoint is', () => {
   test('an issuer is discovered once and remembered for ten minutes', async () => {
     const { endpoint, fetchToken, clock } = setUp({ tokenUrl: null })
@@ -485,6 +495,8 @@ describe('what else may come back', () => {
     ['a failed handshake', () => Promise.reject(new TransportError('tls_handshake', 'x')), 'idp_tls'],
     ['a transport time-out', () => Promise.reject(new TransportError('connect_timeout', 'x')), 'idp_timeout'],
     ['a failure without a code', () => Promise.reject(new Error('odd')), 'idp_unreachable'],
+    ['a 200 that breaks off with the connection', () => breakingOff('ECONNRESET'), 'idp_unreachable'],
+    ['a 200 that is too large', () => breakingOff('ERR_BODY_TOO_LARGE'), 'idp_malformed'],
   ])('%s', async (_name, answer, code) => {
     const { endpoint, failure } = setUp()
     endpoint.answer = answer
