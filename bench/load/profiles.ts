@@ -1,0 +1,127 @@
+/**
+ * Turns a proxy's port into load and what came of it: h2load with the same head for every call, or grpc-go, whose head
+ * varies with each call's deadline. All load goes to the loopback interface and is bounded in time.
+ */
+import { join } from 'node:path'
+import { run } from '../../test/interop/tools/run.ts'
+import type { Running } from './fleet.ts'
+import type { Ground } from './ground.ts'
+import { METHOD, grpcGoProgram, startGrpcGoServer, startNghttpd, writeBody } from './ground.ts'
+
+/** How much load. */
+export interface Load {
+  seconds: number
+  connections: number
+  concurrency: number
+  /** Octets of a message, without the 5 of its prefix. */
+  size: number
+  isTls: boolean
+}
+
+/** What a load run found. */
+export interface LoadFigures {
+  calls: number
+  failed: number
+  elapsedSeconds: number
+  meanMicros: number
+  /** Where the load generator tells it, else null. */
+  p99Micros: number | null
+}
+
+/** A kind of load: its generator and the server that fits it. */
+export interface Profile {
+  name: 'constant' | 'grpc-go'
+  describes: string
+  /** Why it cannot be run here, or null. */
+  lack(): string | null
+  startServer(ground: Ground): Promise<Running>
+  put(ground: Ground, port: number, load: Load): Promise<LoadFigures>
+}
+
+const isMissing = (error: string): Error => new Error(`the load generator failed: ${error}`)
+
+/** h2load: after the first call of a connection each head is the same few indexed octets. */
+const constant: Profile = {
+  name: 'constant',
+  describes: 'constant head (h2load → nghttpd)',
+  lack: () => null,
+  startServer: startNghttpd,
+  async put(ground, port, load) {
+    const url = `${load.isTls ? 'https' : 'http'}://127.0.0.1:${port}${METHOD}`
+    const fields = [`authorization: Bearer ${ground.token}`, 'content-type: application/grpc', 'te: trailers']
+    const amount = [
+      '-c',
+      `${load.connections}`,
+      '-m',
+      `${load.concurrency}`,
+      '-t',
+      '1',
+      '-D',
+      `${load.seconds}`,
+    ]
+    const result = await run(
+      'h2load',
+      [...amount, '-d', writeBody(ground, load.size), ...fields.flatMap((field) => ['-H', field]), url],
+      { timeoutMs: (load.seconds + 20) * 1000 },
+    )
+    if (result.code !== 0) throw isMissing(result.trouble ?? result.stderr.slice(-300))
+    return parseH2load(result.stdout, load.seconds)
+  },
+}
+
+/** Reads h2load's closing lines. @throws Error if they are not there. */
+export function parseH2load(text: string, seconds: number): LoadFigures {
+  const requests = /requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded/.exec(text)
+  const codes = /status codes: (\d+) 2xx/.exec(text)
+  const times = /time for request: +(\S+) +(\S+) +(\S+)/.exec(text)
+  if (requests === null || codes === null || times === null) throw isMissing('no figures in its output')
+  return {
+    calls: Number(requests[2]),
+    failed: Number(requests[2]) - Math.min(Number(requests[3]), Number(codes[1])),
+    elapsedSeconds: seconds,
+    meanMicros: micros(times[3]!),
+    p99Micros: null,
+  }
+}
+
+function micros(text: string): number {
+  const [, number, unit] = /^([\d.]+)(us|ms|s)$/.exec(text) ?? []
+  return Number(number) * (unit === 's' ? 1_000_000 : unit === 'ms' ? 1_000 : 1)
+}
+
+/** grpc-go: each call carries its remaining time as grpc-timeout, which its HPACK inserts into the table. */
+const grpcGo: Profile = {
+  name: 'grpc-go',
+  describes: 'varying indexed grpc-timeout (grpc-go → grpc-go)',
+  lack: () =>
+    grpcGoProgram() === null
+      ? 'grpc-go-load is not built: node test/interop/tools/install.ts grpc-go-load'
+      : null,
+  startServer: async (ground) => startGrpcGoServer(ground, grpcGoProgram()!),
+  async put(ground, port, load) {
+    const amount = ['-connections', `${load.connections}`, '-concurrency', `${load.concurrency}`]
+    const shape = [
+      '-seconds',
+      `${load.seconds}`,
+      '-size',
+      `${load.size}`,
+      '-timeout',
+      '10s',
+      '-method',
+      METHOD,
+    ]
+    const safety = load.isTls ? ['-ca', ground.caFile] : []
+    const where = ['-target', `127.0.0.1:${port}`, '-token-file', ground.tokenFile]
+    const result = await run(grpcGoProgram()!, ['load', ...where, ...amount, ...shape, ...safety], {
+      timeoutMs: (load.seconds + 20) * 1000,
+    })
+    if (result.code !== 0) throw isMissing(result.trouble ?? result.stderr.slice(-300))
+    const found = JSON.parse(result.stdout) as LoadFigures & { firstFailure?: string }
+    if (found.firstFailure !== undefined) console.error(`  first failure: ${found.firstFailure}`)
+    return found
+  },
+}
+
+export const PROFILES: Profile[] = [constant, grpcGo]
+/** Where a peer writes what it has to say. */
+export const logFileOf = (ground: Ground, name: string): string => join(ground.folder, `${name}.log`)
