@@ -142,7 +142,8 @@ export class EgressPool {
   /** Lets all connections end when their calls have; dials no more. */
   drain(): void {
     this.#isClosing = true
-    for (const slot of this.#slots) for (const connection of [...slot.connections]) connection.drainStreams()
+    for (const slot of this.#slots)
+      for (const connection of slot.connections.slice()) connection.drainStreams()
   }
 
   /** Ends all connections now. */
@@ -150,7 +151,7 @@ export class EgressPool {
     this.#isClosing = true
     const all = this.#slots.flatMap((slot) => slot.connections).concat([...this.#retired])
     for (const connection of all) connection.close(0, null)
-    for (const waiter of [...this.#waiters]) {
+    for (const waiter of this.#waiters) {
       this.stopWaiting(waiter)
       waiter.giveUp(null)
     }
@@ -234,7 +235,7 @@ export class EgressPool {
     const hasHope = this.#slots.some((slot) => slot.isDialling || slot.connections.length > 0)
     if (hasHope) return
     const error = this.#slots.find((slot) => slot.lastError !== null)?.lastError ?? null
-    for (const waiter of [...this.#waiters]) {
+    for (const waiter of this.#waiters) {
       this.stopWaiting(waiter)
       waiter.giveUp(error)
     }

@@ -5,9 +5,9 @@
 import { isOtlpExport, REFUSAL_REASONS, type Gate, type PeerIdentity, type Permit } from '../auth/index.ts'
 import type { Clock, DeadlineWheel, FaultToken, Log, TransportError, Turn } from '../base/index.ts'
 import {
-  ByteBudget,
   H2Connection,
   H2Stats,
+  type ByteBudget,
   type H2Handler,
   type H2Limits,
   type H2Stream,
@@ -22,7 +22,7 @@ import { egressHead } from './head-rewrite.ts'
 import { Intake, type HeadPlan } from './intake.ts'
 import type { EgressDialer, IngressAcceptor } from './ports.ts'
 import { RELAY_REASONS, type RelayReason } from './reasons.ts'
-import { ReplayBudget } from './replay.ts'
+import type { ReplayBudget } from './replay.ts'
 import { RelayStats } from './stats.ts'
 
 /** Egress heads shared by the connections of clients that are alike. */
@@ -166,7 +166,7 @@ export class Relay implements IngressAcceptor, RelayContext {
     }
     this.turn.begin()
     for (const connection of this.#ingress) {
-      for (const stream of [...connection.streams.live()]) callOf(stream)?.fail('draining')
+      for (const stream of connection.streams.live()) callOf(stream)?.fail('draining')
     }
     this.pool.drain()
   }
@@ -174,7 +174,7 @@ export class Relay implements IngressAcceptor, RelayContext {
   /** Ends all connections now. */
   close(): void {
     this.turn.begin()
-    for (const connection of [...this.#ingress]) connection.close(0, null)
+    for (const connection of this.#ingress) connection.close(0, null)
     this.pool.close()
   }
 
