@@ -42,6 +42,8 @@ const ISSUER = 'issuer URL of a configured provider; `_OTHER` for any other; emp
 const IDENTITY = 'name of the identity in the configuration; `default` for a single one'
 const CREDENTIAL_RESULT = '`ok`, or the class of the error as in `docs/errors.md` (`idp_unreachable`, …)'
 const LEG = '`ingress` or `egress`'
+const DIRECTION = '`received` or `sent`'
+const OK_OR_FAILED = '`ok` or `failed`'
 const CERTIFICATE_ROLE = 'what the certificate is for: `ingress`, `egress`, `idp`, and the same with `_ca`'
 const CACHE = '`token` (verified tokens), `negative` (refused tokens), `verdict`, `head` (header blocks)'
 
@@ -61,8 +63,16 @@ export const METRICS = {
   authgw_local_answers_total: counter(
     'relay',
     'Calls that authgw ended itself for another cause than a refusal, such as an unreachable egress or overload.',
-    { reason: 'token of the cause as in `docs/errors.md`', grpc_status: 'name of the gRPC status sent' },
+    { reason: 'reason of the relay as in `docs/errors.md`' },
   ),
+  authgw_policy_findings_total: counter('auth', 'Calls that the policy let pass and noted.', {
+    finding: '`dry_run` (the rules in trial would deny it) or `audit` (a rule with action audit)',
+  }),
+  authgw_token_oddities_total: counter('auth', 'Tokens that an issuer should look at.', {
+    kind: '`clock_skew`, `long_lived` or `claim_too_long`',
+  }),
+  authgw_signature_checks_total: counter('auth', 'Signatures checked.', {}),
+  authgw_signature_checks_waiting: gauge('auth', 'Calls that wait for their signature to be checked.', {}),
 
   // Our own credential.
   authgw_token_expiry_timestamp_seconds: gauge(
@@ -75,14 +85,20 @@ export const METRICS = {
     identity: IDENTITY,
     result: CREDENTIAL_RESULT,
   }),
-  authgw_replays_total: counter('relay', 'Calls sent again on the same request, by cause.', {
-    cause: '`token_rejected`, `stream_refused` or `goaway`',
+  authgw_token_rejections_total: counter('auth', 'Tokens of ours that the control plane refused.', {
+    identity: IDENTITY,
   }),
+  authgw_replays_total: counter('relay', 'Calls sent again by authgw.', {}),
+  authgw_unheld_calls_total: counter(
+    'relay',
+    'Calls without a copy for a replay, because the budget was full.',
+    {},
+  ),
 
   // The keys of issuers.
   authgw_key_set_age_seconds: gauge(
     'auth',
-    'Time since the keys in use were fetched from the provider; absent while there are none.',
+    'Time since the keys in use were fetched; absent while there are none, and for keys from a local file.',
     { issuer: ISSUER },
     'max',
   ),
@@ -107,7 +123,7 @@ export const METRICS = {
   ),
   authgw_certificate_not_before_timestamp_seconds: gauge(
     'net',
-    'When the same certificate became valid (notBefore), in seconds since the Unix epoch.',
+    'When the same certificate became valid (notBefore), in seconds since the Unix epoch; absent where unknown.',
     { role: CERTIFICATE_ROLE },
     'min',
   ),
@@ -123,6 +139,7 @@ export const METRICS = {
     { target: '`config`, or `certificate_` with a certificate role' },
     'min',
   ),
+  authgw_reloads_total: counter('net', 'Changes of certificate files, by result.', { result: OK_OR_FAILED }),
 
   // Caches.
   authgw_cache_hits_total: counter('auth, relay', 'Lookups that the cache answered.', { cache: CACHE }),
@@ -137,24 +154,38 @@ export const METRICS = {
     rpc_response_status_code: 'name of the gRPC status that the client got, such as `OK` or `UNAVAILABLE`',
   }),
   authgw_open_calls: gauge('relay', 'RPCs in progress.', {}),
+  authgw_waiting_calls: gauge('relay', 'RPCs that wait for an egress connection.', {}),
   authgw_open_streams: gauge('h2', 'HTTP/2 streams that are not closed.', { leg: LEG }),
+  authgw_streams_total: counter('h2', 'HTTP/2 streams opened.', { leg: LEG }),
+  authgw_stream_resets_total: counter('h2', 'RST_STREAM frames.', { leg: LEG, direction: DIRECTION }),
+  authgw_goaways_total: counter('h2', 'GOAWAY frames.', { leg: LEG, direction: DIRECTION }),
   authgw_ingress_connections: gauge('net', 'Connections accepted and not closed.', {}),
   authgw_egress_connections: gauge('relay', 'Connections dialled and not closed.', {}),
+  authgw_connections_total: counter('h2', 'Connections that reached HTTP/2.', { leg: LEG }),
+  authgw_connections_refused_total: counter('net', 'Ingress connections closed before HTTP/2.', {
+    reason: '`total`, `address`, `handshakes` (limits), `draining`, or `accept_failed` (no file descriptor)',
+  }),
+  authgw_peers_closed_total: counter('net', 'Live peers closed because of their certificate.', {
+    reason: '`untrusted` (after a change of the CA or the revocation list) or `expired`',
+  }),
   authgw_egress_dials_total: counter('net', 'Attempts to connect to the egress, by result.', {
-    result: '`ok`, or the class of the error as in `docs/errors.md` (`connect_refused`, …)',
+    result: OK_OR_FAILED,
+  }),
+  authgw_resolutions_total: counter('net', 'DNS resolutions of the egress, by result.', {
+    result: OK_OR_FAILED,
   }),
   authgw_tls_handshake_failures_total: counter('net', 'TLS handshakes that failed.', {
     leg: LEG,
-    reason: 'class of the failure: `certificate_missing`, `certificate_invalid`, `alpn`, `timeout`, `other`',
+    reason: '`failed`, `timed_out`, `certificate_refused`, `name_refused` or `alpn`',
   }),
   authgw_io_bytes_total: counter('net', 'Octets of HTTP/2 read and written, inside TLS.', {
     leg: LEG,
-    direction: '`received` or `sent`',
+    direction: DIRECTION,
   }),
 
   // Memory and limits.
-  authgw_held_bytes: gauge('relay', 'Octets of DATA read on one leg and not yet taken by the other.', {}),
-  authgw_held_limit_bytes: gauge('relay', 'Most octets that may be held, from the configuration.', {}),
+  authgw_held_bytes: gauge('h2', 'Octets of DATA read on one leg and not yet taken by the other.', {}),
+  authgw_held_limit_bytes: gauge('h2', 'Most octets that may be held, from the configuration.', {}),
   authgw_replay_held_bytes: gauge('relay', 'Octets of requests kept for a replay.', {}),
   authgw_limit_breaches_total: counter('h2', 'Protocol faults of peers and limits they broke.', {
     token: 'fault token as in `docs/errors.md`; every token is present from the start',
@@ -174,7 +205,17 @@ export const METRICS = {
     { reason: 'token of the reason, as in `/readyz?verbose`' },
     'max',
   ),
-  authgw_bugs_total: counter('relay, net', 'Broken assumptions of authgw itself: please report them.', {}),
+  authgw_bugs_total: counter(
+    'auth, relay, net',
+    'Broken assumptions of authgw itself: please report them.',
+    {},
+  ),
+  authgw_read_pauses_total: counter(
+    'net',
+    'Times a socket was not read for a while, because its peer does not read our answers.',
+    {},
+  ),
+  authgw_loop_late_total: counter('net', 'Times the event loop was more than a second late.', {}),
   authgw_log_lines_total: counter('telemetry', 'Log lines made.', {
     level: '`debug`, `info`, `warn`, `error`',
   }),
