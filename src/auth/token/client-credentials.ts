@@ -6,6 +6,7 @@
 import * as client from 'openid-client'
 import { CredentialError } from '../../base/index.ts'
 import type { Clock } from '../../base/index.ts'
+import { isAllowedUrl } from '../jwks/fetch.ts'
 import type { HttpFetch, ReadFile } from '../ports.ts'
 import { authenticateClient, readSigningKey, signAssertion } from './assertion.ts'
 import type { ClientAuthentication, SigningKey } from './assertion.ts'
@@ -53,6 +54,11 @@ export interface OAuthTokenOptions {
   readonly endpointParams: Readonly<Record<string, string | readonly string[]>>
   /** Whether plain HTTP beyond loopback is allowed: `unsafe_allow_http_issuer`. */
   readonly allowsPlainHttp: boolean
+  /**
+   * Whether `fetch` presents a client certificate: then the endpoints for certificates are used (RFC 8705 §5), so that
+   * the token is bound to it. Always so with the authentication `tls`; else false unless said otherwise.
+   */
+  readonly presentsCertificate?: boolean
   readonly fetch: HttpFetch
   readonly readFile: ReadFile
   readonly clock: Clock
@@ -111,11 +117,11 @@ export class OAuthTokenSource implements TokenSource {
     authentication: client.ClientAuth,
     watched: WatchedFetch,
   ): Promise<FetchedToken> {
-    const usesCertificate = this.#options.authentication.kind === 'tls'
+    const { authentication: how, presentsCertificate = false } = this.#options
     const config = new client.Configuration(
       server,
       clientId,
-      { use_mtls_endpoint_aliases: usesCertificate },
+      { use_mtls_endpoint_aliases: presentsCertificate || how.kind === 'tls' },
       authentication,
     )
     config.timeout = 0
@@ -214,10 +220,10 @@ class WatchedFetch {
   constructor(options: OAuthTokenOptions, signal: AbortSignal) {
     this.fetch = async (url, init) => {
       this.answer = null
-      if (!options.allowsPlainHttp && !isConfidential(url))
+      if (!isAllowedUrl(url, options.allowsPlainHttp))
         throw new CredentialError(
           'idp_tls',
-          'the identity provider is asked over plain HTTP beyond this machine',
+          'the identity provider is not asked at a URL without TLS beyond this machine, or with a password in it',
         )
       const response = await options.fetch(url, { ...init, signal } as RequestInit)
       this.answer = await see(response, options.clock.wallMs())
@@ -249,14 +255,4 @@ async function see(response: Response, wallMs: number): Promise<SeenAnswer> {
     oauthError = knownOAuthError((body as { error?: unknown } | null)?.error)
   }
   return { status: response.status, retryAfterMs, oauthError }
-}
-
-/** Whether what is sent to `url` stays secret: TLS, or this machine. */
-function isConfidential(url: string): boolean {
-  const { protocol, hostname } = new URL(url)
-  if (protocol === 'https:') return true
-  return (
-    protocol === 'http:' &&
-    (hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname))
-  )
 }

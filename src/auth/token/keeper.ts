@@ -128,6 +128,7 @@ export class TokenKeeper implements TokenPort {
     if (generation > this.#lastRejectedGeneration) {
       this.#lastRejectedGeneration = generation
       this.stats.rejected++
+      this.#log.warn({ generation }, 'the control plane refuses the token, getting another')
     }
     const nowMs = this.#clock.nowMs()
     const spacedMs = this.#lastRejectionRefreshMs + REJECTION_SPACING_MS

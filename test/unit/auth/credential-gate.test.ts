@@ -6,6 +6,7 @@ import {
   RoutedGate,
   TokenKeeper,
   anonymousPeer,
+  isOtlpExport,
 } from '../../../src/auth/index.ts'
 import type {
   CallFacts,
@@ -179,6 +180,11 @@ describe('which methods get a token', () => {
         status: 7,
         text: 'authgw: policy otlp-only denied',
       })
+  })
+
+  test('an Export may be repeated without loss, other methods may not', () => {
+    expect(Object.values(OTLP_EXPORT_PATHS).every(isOtlpExport)).toBe(true)
+    expect(isOtlpExport('/opentelemetry.proto.collector.trace.v1.TraceService/Delete')).toBe(false)
   })
 
   test('or what the operator lists: methods and services', async () => {

@@ -151,6 +151,12 @@ describe('where the token endpoint is', () => {
     },
   )
 
+  test('a URL with a password in it is refused', async () => {
+    const { endpoint, failure } = setUp({ tokenUrl: 'https://user:MARKER@idp.example/token' })
+    expect((await failure()).message).not.toContain('MARKER')
+    expect(endpoint.requests).toEqual([])
+  })
+
   test('plain HTTP passes when it is allowed', async () => {
     const { fetchToken } = setUp({ tokenUrl: 'http://idp.example/token', allowsPlainHttp: true })
     expect((await fetchToken()).accessToken).toBe('token-1')
@@ -299,8 +305,11 @@ describe('how the client authenticates', () => {
     expect(endpoint.lastForm['client_assertion']).toBe('second.jwt.svid')
   })
 
-  test('mTLS: only the client id is sent, to the endpoint for certificates', async () => {
-    const { endpoint, fetchToken } = setUp({ tokenUrl: null, authentication: { kind: 'tls' } })
+  test.each<[string, Partial<OAuthTokenOptions>]>([
+    ['as authentication', { authentication: { kind: 'tls' } }],
+    ['beside another one', { authentication: { kind: 'none' }, presentsCertificate: true }],
+  ])('mTLS %s: only the client id is sent, to the endpoint for certificates', async (_name, options) => {
+    const { endpoint, fetchToken } = setUp({ tokenUrl: null, ...options })
     endpoint.discovery = () =>
       json({
         issuer: ISSUER,
