@@ -43,8 +43,7 @@ import { ReplayHold } from './replay.ts'
 
 /** Times that one call may be begun again (rows 5 and 14). */
 const MAX_REPLAYS = 3
-/** A call waits so long at most for a token, a key or a connection (row 4): 2 s, or 60 % of its deadline. */
-const MAX_WAIT_MS = 2000
+/** A call waits at most this share of its deadline for a connection (rows 4 and 21). */
 const WAIT_SHARE = 0.6
 /** A deadline goes out less the time that the call was held here, where that is more than this share of it. */
 const HELD_SHARE = 0.01
@@ -58,6 +57,7 @@ export class Call implements Waiter {
   readonly #reading: HeadReading
   readonly #startedAtMs: number
   readonly #deadlineAtMs: number
+  readonly #tooLongAtMs: number
   #permit: Permit | null = null
   #egress: H2Stream | null = null
   /** The caller's octets that wait for a decision or a connection. Their credit is withheld. */
@@ -83,6 +83,7 @@ export class Call implements Waiter {
     this.#reading = reading
     this.#startedAtMs = relay.turn.nowMs
     this.#deadlineAtMs = this.#startedAtMs + reading.timeoutMs
+    this.#tooLongAtMs = this.#startedAtMs + relay.maxStreamDurationMs
     relay.stats.callsStarted++
     relay.stats.callsOpen++
   }
@@ -143,7 +144,7 @@ export class Call implements Waiter {
     const connection = this.#relay.pool.acquire()
     if (connection !== null) return this.#open(connection)
     const leftMs = this.#deadlineAtMs - this.#relay.turn.nowMs
-    this.#waitUntilMs = this.#relay.turn.nowMs + Math.min(MAX_WAIT_MS, WAIT_SHARE * leftMs)
+    this.#waitUntilMs = this.#relay.turn.nowMs + Math.min(this.#relay.egressWaitMs, WAIT_SHARE * leftMs)
     this.#watchClock()
     this.#relay.pool.wait(this)
   }
@@ -423,7 +424,7 @@ export class Call implements Waiter {
 
   /** Sets the one deadline of the call to the earliest of its times. */
   #watchClock(): void {
-    const atMs = Math.min(this.#deadlineAtMs, this.#endsAtMs, this.#waitUntilMs)
+    const atMs = Math.min(this.#deadlineAtMs, this.#endsAtMs, this.#tooLongAtMs, this.#waitUntilMs)
     if (atMs === Infinity) return
     this.#deadline ??= new Deadline<Call>(callTime, this)
     this.#relay.wheel.set(this.#deadline, atMs)
@@ -437,6 +438,7 @@ export class Call implements Waiter {
       return this.fail('overload')
     }
     if (nowMs >= this.#endsAtMs) return this.fail(this.#relay.renews ? 'stream_renewed' : 'stream_expired')
+    if (nowMs >= this.#tooLongAtMs) return this.fail('stream_too_long')
     this.#watchClock()
   }
 

@@ -35,6 +35,10 @@ export interface RelayContext {
   readonly holdsDenied: boolean
   /** Whether `authgw-reason` from egress is dropped (control plane role, auth.md §5). */
   readonly dropsReason: boolean
+  /** A call ends after so many ms; Infinity for never. */
+  readonly maxStreamDurationMs: number
+  /** A call waits so many ms at most for an egress connection (row 21). */
+  readonly egressWaitMs: number
   /** Monotonic ms at which calls under `permit` end; Infinity for never. */
   endsAtMs(permit: Permit): number
   egressHead(plan: HeadPlan, permit: Permit): HeaderList

@@ -7,8 +7,6 @@ import type { H2Connection } from '../h2/index.ts'
 import type { EgressDialer } from './ports.ts'
 import type { RelayStats } from './stats.ts'
 
-/** Connections to one address: another one opens when the peer's stream limit is full. */
-const MAX_CONNECTIONS_PER_ADDRESS = 8
 /** After a failed dial an address rests: 100 ms, doubling to 1 s, so that an upstream that is back is found within 2 s. */
 const REDIAL = { initialMs: 100, maxMs: 1000 }
 
@@ -37,6 +35,8 @@ export interface EgressPoolOptions {
   readonly clock: Clock
   readonly log: Log
   readonly stats: RelayStats
+  /** Connections to one address at most: another one opens when the peer's stream limit is full. */
+  readonly maxConnections: number
   /** Makes a connection, not yet started. */
   readonly connect: () => H2Connection
 }
@@ -194,7 +194,7 @@ export class EgressPool {
 
   #dialWhereUseful(slot: Slot): void {
     const { turn, dialer, stats, connect, log } = this.#options
-    const isFull = slot.connections.length >= MAX_CONNECTIONS_PER_ADDRESS
+    const isFull = slot.connections.length >= this.#options.maxConnections
     if (this.#isClosing || slot.isDialling || isFull || turn.nowMs < slot.retryAtMs) return
     // A connection that still waits for its SETTINGS is as good as a dial under way.
     if (slot.connections.some((connection) => !connection.hasPeerSettings)) return

@@ -21,6 +21,8 @@ export interface EgressNames {
   readonly authority: string
   /** Names to strip besides the reserved ones, lower case with `_` as `-`: those that identity is put under. */
   readonly strippedNames: ReadonlySet<string>
+  /** Set on every head, unless the permit sets the same name. */
+  readonly upstreamHeaders: readonly (readonly [name: string, value: string])[]
 }
 
 /** `_` equals `-`: CGI-minded servers fold them, so a spoofed `x_authgw_subject` must go too. */
@@ -34,11 +36,13 @@ function isStripped(name: string, names: EgressNames): boolean {
 }
 
 /** The egress head: stable fields only; `grpc-timeout` travels beside it, since it differs from call to call. */
-export function egressHead(head: HeaderList, permit: Permit, names: EgressNames): HeaderList {
+export function egressHead(head: readonly HeaderField[], permit: Permit, names: EgressNames): HeaderList {
   const fields: HeaderField[] = []
-  const set = new Set(permit.fields.map(([name]) => name))
+  const fromPermit = new Set(permit.fields.map(([name]) => name))
+  const ours = names.upstreamHeaders.filter(([name]) => !fromPermit.has(name))
+  const set = new Set([...fromPermit, ...ours.map(([name]) => name)])
   let hasAuthority = false
-  for (const field of head.fields) {
+  for (const field of head) {
     const { name } = field
     if (name === ':scheme') fields.push(new HeaderField(name, names.scheme))
     else if (name === ':authority') {
@@ -52,7 +56,7 @@ export function egressHead(head: HeaderList, permit: Permit, names: EgressNames)
     }
   }
   if (!hasAuthority) fields.push(new HeaderField(':authority', names.authority))
-  for (const [name, value] of permit.fields) fields.push(new HeaderField(name, value))
+  for (const [name, value] of [...ours, ...permit.fields]) fields.push(new HeaderField(name, value))
   return new HeaderList(fields)
 }
 

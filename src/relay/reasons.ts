@@ -123,6 +123,12 @@ export const RELAY_REASONS = {
     'authgw: the stream is to be opened again',
     'The control plane ended a stream whose token expired; the next one carries a fresh token (row 29).',
   ),
+  stream_too_long: reason(
+    UNAVAILABLE,
+    1,
+    'authgw: the stream has reached max_stream_duration',
+    'The caller opens it again. Raise max_stream_duration if streams should live longer.',
+  ),
   denied_held: reason(
     UNAVAILABLE,
     10,

@@ -27,6 +27,9 @@ import { RelayStats } from './stats.ts'
 
 /** Egress heads shared by the connections of clients that are alike. */
 const MAX_SHARED_HEADS = 256
+/** architecture.md §3: calls wait so long for an egress connection with room, and so many are made to one address. */
+const EGRESS_WAIT_MS = 2000
+const MAX_EGRESS_CONNECTIONS = 8
 
 /** What a relay is made from. */
 export interface RelayOptions {
@@ -58,6 +61,14 @@ export interface RelayOptions {
   /** Ms of silence after which a remote egress connection with open calls is PINGed; Infinity on loopback. */
   readonly keepaliveMs: number
   readonly keepaliveTimeoutMs: number
+  /** Calls end after so long, UNAVAILABLE, so that their callers open them again. Default Infinity: never. */
+  readonly maxStreamDurationMs?: number
+  /** Set on every call to egress, in place of the caller's fields of the same names (lower case). Default none. */
+  readonly upstreamHeaders?: readonly (readonly [name: string, value: string])[]
+  /** A call waits so long at most for an egress connection with room. Default 2000. */
+  readonly egressWaitMs?: number
+  /** Egress connections to one address at most. Default 8. */
+  readonly maxEgressConnections?: number
 }
 
 /** What an ingress connection carries. */
@@ -81,6 +92,8 @@ export class Relay implements IngressAcceptor, RelayContext {
   readonly renews: boolean
   readonly holdsDenied: boolean
   readonly dropsReason: boolean
+  readonly maxStreamDurationMs: number
+  readonly egressWaitMs: number
   readonly #options: RelayOptions
   readonly #ingress = new Set<H2Connection>()
   readonly #sharedHeads = new Map<string, HeaderList>()
@@ -99,6 +112,8 @@ export class Relay implements IngressAcceptor, RelayContext {
     this.renews = options.renews
     this.holdsDenied = options.holdsDenied
     this.dropsReason = options.dropsReason
+    this.maxStreamDurationMs = options.maxStreamDurationMs ?? Infinity
+    this.egressWaitMs = options.egressWaitMs ?? EGRESS_WAIT_MS
     this.stats = new RelayStats(options.knownMethods)
     this.#ingressHandler = new IngressHandler(this)
     const egressHandler = new EgressHandler(this)
@@ -108,6 +123,7 @@ export class Relay implements IngressAcceptor, RelayContext {
       clock: options.clock,
       log: options.log,
       stats: this.stats,
+      maxConnections: options.maxEgressConnections ?? MAX_EGRESS_CONNECTIONS,
       connect: () => this.#newConnection(false, egressHandler),
     })
   }
@@ -213,13 +229,10 @@ export class Relay implements IngressAcceptor, RelayContext {
 
   /** Clients that are alike share one list, so that their egress connection encodes it once. */
   egressHead(plan: HeadPlan, permit: Permit): HeaderList {
-    const { dialer, strippedNames } = this.#options
+    const { dialer, strippedNames, upstreamHeaders } = this.#options
     const { scheme, authority } = dialer
-    const list = egressHead({ fields: plan.fields } as HeaderList, permit, {
-      scheme,
-      authority,
-      strippedNames,
-    })
+    const terms = { scheme, authority, strippedNames, upstreamHeaders: upstreamHeaders ?? [] }
+    const list = egressHead(plan.fields, permit, terms)
     const key = list.fields.map((field) => `${field.indexing}${field.name}\0${field.value}`).join('\0\0')
     const shared = this.#sharedHeads.get(key)
     if (shared !== undefined) return shared
