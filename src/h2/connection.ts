@@ -30,6 +30,7 @@ import {
   type ResetCause,
 } from './handler.ts'
 import { Inbound } from './inbound.ts'
+import { ANNOUNCED, DRAINING, FINISHED, RUNNING, type ConnectionPhase } from './phase.ts'
 import { RecvWindow } from './recv-window.ts'
 import { SendQueue } from './send-queue.ts'
 import { localSettings, PeerSettings } from './settings.ts'
@@ -69,16 +70,6 @@ export interface H2ConnectionOptions {
   readonly keepaliveTimeoutMs?: number
 }
 
-/** How far a connection is on its way out. Never goes back. */
-export const RUNNING = 0
-/** GOAWAY(2^31−1) is out: the peer is asked to stop, what it still opens is served. @see RFC 9113 §6.8 */
-export const ANNOUNCED = 1
-/** GOAWAY with the last identifier is out: open streams end, new ones are refused. */
-export const DRAINING = 2
-/** Nothing more is read or sent, but for what is in the writer. */
-export const FINISHED = 3
-export type ConnectionPhase = 0 | 1 | 2 | 3
-
 const DRAIN_PING = Buffer.from('authgwgo', 'latin1')
 const KEEPALIVE_PING = Buffer.from('authgwka', 'latin1')
 const LAST_STREAM_ID = 2 ** 31 - 1
@@ -113,6 +104,8 @@ export class H2Connection {
   queuedControlCount = 0
   /** Streams above this were not begun by the peer, after its GOAWAY. */
   peerGoawayLastId = Infinity
+  /** Streams that are over and whose owners still have work under way for them. */
+  unfinishedCount = 0
   /** Whether the end came from a fault of the peer's. */
   isFaulted = false
   readonly #inbound: Inbound
@@ -346,6 +339,11 @@ export class H2Connection {
     }
   }
 
+  vacate(stream: H2Stream): void {
+    if (stream.isOccupied && stream.isOver) this.unfinishedCount--
+    stream.isOccupied = false
+  }
+
   admitStream(stream: H2Stream): void {
     stream.isAdmitted = true
     if (!stream.isOver) stream.recvWindow.grow(this.limits.streamWindowBytes)
@@ -478,7 +476,7 @@ export class H2Connection {
   peerGoaway(lastStreamId: number, code: number): void {
     this.stats.goawaysIn++
     this.peerGoawayLastId = Math.min(this.peerGoawayLastId, lastStreamId)
-    for (const stream of [...this.streams.live()]) {
+    for (const stream of this.streams.snapshot()) {
       if (!this.isServer && stream.id > this.peerGoawayLastId)
         this.endStream(stream, H2Code.REFUSED_STREAM, RESET_BY_GOAWAY)
     }
@@ -516,6 +514,7 @@ export class H2Connection {
       stream.recvWindow.credit(heldBytes)
       this.creditConnection(heldBytes)
     }
+    if (stream.isOccupied) this.unfinishedCount++
     this.sendQueue.drop(stream)
     this.streams.remove(stream)
     this.stats.streamsOpen--
@@ -606,7 +605,7 @@ export class H2Connection {
     this.phase = FINISHED
     this.#reader.halt()
     this.timers.stop()
-    for (const stream of [...this.streams.live()]) this.endStream(stream, H2Code.CANCEL, RESET_BY_CLOSE)
+    for (const stream of this.streams.snapshot()) this.endStream(stream, H2Code.CANCEL, RESET_BY_CLOSE)
     this.#notifyClosed(error)
   }
 

@@ -7,10 +7,11 @@
 import type { FaultToken } from '../base/index.ts'
 import { FrameFlag, type FrameSink } from '../frame/index.ts'
 import type { HeaderList } from '../hpack/index.ts'
-import { ANNOUNCED, DRAINING, FINISHED, type H2Connection } from './connection.ts'
+import type { H2Connection } from './connection.ts'
 import { RESET_BY_PEER } from './handler.ts'
 import { HeaderBlock } from './header-block.ts'
 import { contentLengthOf, requestFault, responseFault, trailersFault } from './header-list.ts'
+import { ANNOUNCED, DRAINING, FINISHED } from './phase.ts'
 import { widened } from './send-window.ts'
 import type { H2Stream } from './stream.ts'
 import { isPeerOpen, RECV_END } from './stream-state.ts'
@@ -192,6 +193,13 @@ export class Inbound implements FrameSink {
     // RFC 9113 §6.8: streams above the last one of our GOAWAY are ignored; the peer opens them elsewhere.
     if (connection.phase >= DRAINING) return
     const { streams, limits } = connection
+    // A reset frees the peer's slot at once, but not what the call costs us: that is bounded by a multiple of the slots.
+    if (
+      streams.liveCount + connection.unfinishedCount >=
+      limits.maxConcurrentStreams * limits.maxUnfinishedFactor
+    ) {
+      return connection.fail('unfinished_streams')
+    }
     if (streams.liveCount >= limits.maxConcurrentStreams) {
       streams.noteOpened(streamId)
       return connection.refuseStreamId(streamId, 'stream_limit')

@@ -33,6 +33,10 @@ export class StreamStore {
   live(): IterableIterator<H2Stream> {
     return this.#live.values()
   }
+  /** The live streams as of now: for walks in which owners may open and end streams. */
+  snapshot(): H2Stream[] {
+    return Array.from(this.#live.values())
+  }
   find(id: number): H2Stream | undefined {
     return this.#live.get(id)
   }

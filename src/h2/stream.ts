@@ -40,6 +40,8 @@ export class H2Stream {
   sentSinceLookBytes = 0
   /** Whether DATA waited at the last look of the stall timer. */
   wasWaitingAtLook = false
+  /** Whether its owner has work under way that may outlive it. */
+  isOccupied = false
   readonly openedAtMs: number
 
   constructor(
@@ -89,6 +91,19 @@ export class H2Stream {
   /** Gives back credit for all that is still held. */
   release(): void {
     this.connection.release(this)
+  }
+
+  /**
+   * The owner has begun work that may outlive the stream: a verdict, an egress leg. Until `vacate` a stream that is over
+   * still counts against the peer (`limits.maxUnfinishedFactor`). Twice is once.
+   */
+  occupy(): void {
+    this.isOccupied = true
+  }
+
+  /** The owner's work is over. Harmless without `occupy`. */
+  vacate(): void {
+    this.connection.vacate(this)
   }
 
   /** The owner serves the stream: its window may grow to `limits.streamWindowBytes`, and a reset counts no more as early. */
