@@ -14,11 +14,14 @@ import { Admission } from './admission.ts'
 import type { AdmissionLimits } from './admission.ts'
 import { bind } from './bind.ts'
 import { PeerExpiry } from './peer-expiry.ts'
+import { PeerRecheck } from './peer-recheck.ts'
+import type { LivePeer } from './peer-recheck.ts'
 import { isNameAllowed, plaintextPeer, tlsPeer } from './peer-identity.ts'
 import { Pump } from './pump.ts'
 import type { PumpedConnection } from './pump.ts'
 import type { NetStats } from './stats.ts'
 import type { TlsContext } from './tls-context.ts'
+import type { TlsMaterial } from './tls-material.ts'
 import { errorCode, explainCode } from './transport-error.ts'
 
 /** Takes accepted connections; the relay's IngressAcceptor is one. */
@@ -63,14 +66,6 @@ const BACKLOG = 1_024
 /** At most one log line in this time about a thing that strangers can cause at will. */
 const QUIET_LOG_MS = 10_000
 
-/** An accepted connection, as long as it lives. */
-export interface LivePeer {
-  readonly peer: PeerIdentity
-  readonly pump: Pump
-  /** Null on plaintext. */
-  readonly tlsSocket: TLSSocket | null
-}
-
 /** Listens at one endpoint until it is closed. */
 export class Listener {
   readonly #options: ListenerOptions
@@ -80,6 +75,10 @@ export class Listener {
   readonly #tlsServer: TlsServer | null
   readonly #live = new Map<Pump, LivePeer>()
   readonly #unsubscribe: () => void
+  readonly #recheck: PeerRecheck
+  #trustFingerprint: string
+  /** Monotonic ms of the last change of trust: a handshake that began before it was judged by the old bundle. */
+  #trustChangedMs = -Infinity
   #servers: readonly TcpServer[] = []
   #lastWarningMs = -Infinity
 
@@ -100,8 +99,10 @@ export class Listener {
     this.#tlsServer = options.tls === null ? null : this.#createTlsServer(options.tls)
     this.#unsubscribe =
       options.tls?.context.subscribe(({ value }) => {
-        this.#tlsServer?.setSecureContext(value.contextOptions)
+        this.#onNewMaterial(value)
       }) ?? (() => {})
+    this.#recheck = new PeerRecheck({ ...options, log: this.#log })
+    this.#trustFingerprint = options.tls?.context.material.trustFingerprint ?? ''
   }
 
   /**
@@ -155,6 +156,15 @@ export class Listener {
     )
     for (const pump of this.#live.keys()) pump.close(closing)
     await Promise.all(gone)
+  }
+
+  /** New handshakes use the new material; whoever is connected is judged by the new trust bundle. */
+  #onNewMaterial(material: TlsMaterial): void {
+    this.#tlsServer?.setSecureContext(material.contextOptions)
+    if (material.trustFingerprint === this.#trustFingerprint) return
+    this.#trustFingerprint = material.trustFingerprint
+    this.#trustChangedMs = this.#options.clock.nowMs()
+    void this.#recheck.run(material.trust, this.#live.values())
   }
 
   #createTlsServer(tls: ListenTls): TlsServer {
@@ -226,6 +236,10 @@ export class Listener {
     }
     this.#admission.onHandshakeDone(visitor, peer.isVerified)
     this.#serve(socket, peer, socket)
+    // All of them again, since one run ends another.
+    if (visitor.acceptedMs <= this.#trustChangedMs) {
+      void this.#recheck.run(tls.context.material.trust, this.#live.values())
+    }
   }
 
   /** Why a peer whose handshake is done is not let in; null when it is. */
