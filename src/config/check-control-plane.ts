@@ -17,9 +17,6 @@ export function checkControlPlane(controlPlane: ControlPlaneConfig, findings: Fi
   const { listen, upstream, oidc } = controlPlane
   checkListen(listen, [...path, 'listen'], findings)
   checkUpstream(upstream, listen, [...path, 'upstream'], findings)
-  for (const [index, route] of (controlPlane.routes ?? []).entries()) {
-    checkUpstream(route.upstream, listen, [...path, 'routes', index, 'upstream'], findings)
-  }
   const tlsPath = [...path, 'listen', 'tls']
   if (
     listen.tls?.clientCaFile === undefined &&
@@ -35,7 +32,7 @@ export function checkControlPlane(controlPlane: ControlPlaneConfig, findings: Fi
   }
   checkPolicy(controlPlane.policy, [...path, 'policy'], listen.tls?.clientAuth ?? 'none', findings)
   const isOpen = controlPlane.unsafeAllow?.includes('no_authentication') === true
-  if (oidc !== undefined) checkOidc(oidc, [...path, 'oidc'], findings)
+  if (oidc !== undefined) checkOidc(oidc, listen.tls?.clientAuth ?? 'none', [...path, 'oidc'], findings)
   else if (isOpen) {
     findings.warn([...path, 'unsafe_allow'], 'tokens are not checked: whoever connects may call', 'add oidc')
   } else {
@@ -47,7 +44,7 @@ export function checkControlPlane(controlPlane: ControlPlaneConfig, findings: Fi
   }
 }
 
-function checkOidc(oidc: OidcConfig, path: KeyPath, findings: Findings): void {
+function checkOidc(oidc: OidcConfig, clientAuth: string, path: KeyPath, findings: Findings): void {
   const isShort = findings.isWritten([...path, 'issuer_url'])
   if (isShort && findings.isWritten([...path, 'providers'])) {
     findings.fault([...path, 'issuer_url'], 'contradicts providers', 'make it one of the providers')
@@ -72,11 +69,14 @@ function checkOidc(oidc: OidcConfig, path: KeyPath, findings: Findings): void {
       const remedy = 'add the name that tokens for this gateway carry in aud, such as control-plane'
       findings.fault([...at, 'audience'], 'is required and missing', remedy)
     }
+    if (provider.claimEqualsSan !== undefined && clientAuth === 'none') {
+      const remedy = 'set listen.tls.client_auth to require'
+      findings.fault([...at, 'claim_equals_san'], 'can never hold: callers show no certificate', remedy)
+    }
     if (provider.publicKeysFile !== undefined && provider.jwksUri !== undefined) {
       findings.fault([...at, 'jwks_uri'], 'contradicts public_keys_file', 'remove one of the two')
     }
   }
-  checkFieldName(oidc.attribute, [...path, 'attribute'], findings)
   for (const [index, { headerName }] of oidc.claimToHeaders.entries()) {
     checkFieldName(headerName, [...path, 'claim_to_headers', index, 'header_name'], findings)
   }

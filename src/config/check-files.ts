@@ -82,7 +82,7 @@ function checkTlsFiles(tls: TreeSection, path: KeyPath, findings: Findings, nowM
   const key = keyPem && readKey(keyPem.text, [...path, keyPem.key], findings)
   if (certificate !== null) checkValidity(certificate, [...path, certificatePem!.key], findings, nowMs)
   if (certificate !== null && key !== null && !certificate.checkPrivateKey(key)) {
-    const problem = `is not the private key of ${String(tls['cert_file'] ?? 'cert_pem')}`
+    const problem = `is not the private key of ${typeof tls['cert_file'] === 'string' ? tls['cert_file'] : 'cert_pem'}`
     findings.fault(
       [...path, keyPem!.key],
       problem,

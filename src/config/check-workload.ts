@@ -3,7 +3,6 @@
  * Floor 1; fetches nothing.
  */
 import { checkFieldName } from './check-field-name.ts'
-import { checkPolicy } from './check-policy.ts'
 import { checkListen, checkProviderUrl, checkTlsClient, checkUpstream } from './check-transport.ts'
 import type { Findings } from './findings.ts'
 import type { BearerTokenConfig, Oauth2ClientConfig, WorkloadConfig } from './schema.ts'
@@ -13,7 +12,6 @@ import type { KeyPath } from './tree.ts'
 export function checkWorkload(workload: WorkloadConfig, findings: Findings): void {
   checkListen(workload.listen, ['workload', 'listen'], findings)
   checkUpstream(workload.upstream, workload.listen, ['workload', 'upstream'], findings)
-  checkPolicy(workload.policy, ['workload', 'policy'], workload.listen.tls?.clientAuth ?? 'none', findings)
   checkIdentities(workload, findings)
   if (workload.identities === undefined) {
     const isOpen = workload.unsafeAllow?.includes('no_credential') === true
@@ -31,11 +29,8 @@ function checkCredential(source: Credential, path: KeyPath, mayBeMissing: boolea
   const bearer: KeyPath = [...path, 'bearertokenauth']
   if (bearertokenauth !== undefined) {
     checkFieldName(bearertokenauth.header, [...bearer, 'header'], findings)
-    if (bearertokenauth.filename !== undefined && bearertokenauth.token !== undefined) {
-      findings.fault([...bearer, 'token'], 'contradicts filename', 'remove token')
-    }
   }
-  const hasToken = bearertokenauth?.filename !== undefined || bearertokenauth?.token !== undefined
+  const hasToken = bearertokenauth?.filename !== undefined
   if (oauth2client === undefined && !hasToken && !mayBeMissing) {
     const remedy =
       'add it with issuer_url, client_id and client_secret_file, or bearertokenauth with filename'
@@ -54,6 +49,7 @@ function checkOauth2Client(client: Oauth2ClientConfig, path: KeyPath, findings: 
     findings.fault([...path, 'issuer_url'], 'is required and missing', remedy)
   }
   checkProviderUrl(client.issuerUrl, [...path, 'issuer_url'], client.unsafeAllow, findings)
+  checkProviderUrl(client.discoveryUrl, [...path, 'discovery_url'], client.unsafeAllow, findings)
   checkProviderUrl(client.tokenUrl, [...path, 'token_url'], client.unsafeAllow, findings)
   for (const [value, file, key] of [
     [client.clientId, client.clientIdFile, 'client_id'],
@@ -67,12 +63,12 @@ function checkOauth2Client(client: Oauth2ClientConfig, path: KeyPath, findings: 
   if (client.clientId === undefined && client.clientIdFile === undefined) {
     findings.fault([...path, 'client_id'], 'is required and missing', 'add the client’s name at the provider')
   }
-  if (client.grantType !== 'client_credentials' && client.subjectTokenFile === undefined) {
-    findings.fault(
-      [...path, 'subject_token_file'],
-      `is required with this grant_type`,
-      'name the file with the token to present',
-    )
+  const hasSigningKey =
+    client.clientCertificateKey !== undefined || client.clientCertificateKeyFile !== undefined
+  const signsItself = client.grantType.endsWith('jwt-bearer') && hasSigningKey
+  if (client.grantType !== 'client_credentials' && client.subjectTokenFile === undefined && !signsItself) {
+    const remedy = 'name the file with the token to present'
+    findings.fault([...path, 'subject_token_file'], 'is required with this grant_type', remedy)
   }
   checkClientAuthentication(client, path, findings)
   if (client.tls !== undefined) checkTlsClient(client.tls, [...path, 'tls'], findings)

@@ -67,25 +67,15 @@ function checkLimits({ limits }: Config, findings: Findings): void {
       )
     }
   }
-  ascending(
-    'initialStreamWindowBytes',
-    'initial_stream_window_size',
-    'streamWindowBytes',
-    'stream_window_size',
-  )
-  ascending('streamWindowBytes', 'stream_window_size', 'maxStreamWindowBytes', 'max_stream_window_size')
-  ascending(
-    'maxStreamWindowBytes',
-    'max_stream_window_size',
-    'connectionWindowBytes',
-    'connection_window_size',
-  )
-  ascending('connectionWindowBytes', 'connection_window_size', 'maxHeldBytes', 'max_held_size')
+  ascending('initialStreamWindowBytes', 'initial_stream_window', 'streamWindowBytes', 'stream_window')
+  ascending('streamWindowBytes', 'stream_window', 'maxStreamWindowBytes', 'max_stream_window')
+  ascending('maxStreamWindowBytes', 'max_stream_window', 'connectionWindowBytes', 'connection_window')
+  ascending('connectionWindowBytes', 'connection_window', 'maxHeldBytes', 'max_held_size')
   ascending('maxCallReplayBytes', 'max_call_replay_size', 'maxReplayBytes', 'max_replay_size')
-  ascending('maxFieldBytes', 'max_field_size', 'maxHeaderListBytes', 'max_header_list_size')
+  ascending('maxHeaderFieldBytes', 'max_header_field_size', 'maxHeaderListBytes', 'max_header_list_size')
   ascending(
-    'pauseQueuedControlFrames',
-    'pause_queued_control_frames',
+    'pausingControlFrames',
+    'pausing_control_frames',
     'maxQueuedControlFrames',
     'max_queued_control_frames',
   )

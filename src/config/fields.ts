@@ -29,6 +29,8 @@ export interface FieldMeta {
   readonly pathKind?: 'file' | 'secret' | 'folder'
   /** Accepted, so that a collector's block can be pasted, and without effect: the reason. */
   readonly noEffect?: string
+  /** A value that is accepted, to go on checking with where a required one is missing. */
+  readonly sample?: unknown
   /** What an editor may check, as JSON Schema. */
   readonly json?: Readonly<Record<string, unknown>>
 }
@@ -76,7 +78,13 @@ const mismatch = (value: unknown, meta: FieldMeta): Rejection => ({
 
 /** A string. A bare number is refused, since YAML may have changed it (`0123`). */
 export function text(description: string, more: Partial<FieldMeta> = {}) {
-  const meta: FieldMeta = { type: 'a string', expects: 'a string', json: { type: 'string' }, ...more }
+  const meta: FieldMeta = {
+    type: 'a string',
+    expects: 'a string',
+    json: { type: 'string' },
+    sample: 'sample',
+    ...more,
+  }
   return leaf<string>(description, meta, (value) => {
     if (typeof value === 'number' || typeof value === 'boolean') {
       return { problem: mismatch(value, meta).problem, remedy: 'put it in quotes' }
@@ -101,6 +109,7 @@ export function url(description: string) {
     type: 'a URL',
     expects: 'a URL such as https://keycloak.example.com/realms/opentelemetry',
     json: { type: 'string', format: 'uri' },
+    sample: 'https://sample.invalid',
   }
   return leaf<string>(description, meta, (value) => {
     if (typeof value !== 'string' || !URL.canParse(value)) return mismatch(value, meta)
@@ -233,6 +242,7 @@ export function endpoint(description: string) {
     type: 'an endpoint',
     expects: 'an endpoint such as localhost:4317 or unix:///run/authgw/otlp.sock',
     json: { type: 'string' },
+    sample: 'localhost:1',
   }
   return leaf<Endpoint>(description, meta, (value) =>
     typeof value === 'string' ? parseEndpoint(value) : mismatch(value, meta),
@@ -240,11 +250,17 @@ export function endpoint(description: string) {
 }
 
 /** A list of strings; one string alone or several with commas between are taken too, as the collector does. */
-export function words<const T extends string = string>(description: string, known?: readonly T[]) {
+export function words<const T extends string = string>(
+  description: string,
+  known?: readonly T[],
+  more: Partial<FieldMeta> = {},
+) {
   const meta: FieldMeta = {
     type: known === undefined ? 'a list of strings' : `a list of ${known.join(', ')}`,
     expects: known === undefined ? 'a list such as [a, b]' : `a list out of ${known.join(', ')}`,
     json: { type: 'array', items: known === undefined ? { type: 'string' } : { enum: known } },
+    sample: ['sample'],
+    ...more,
   }
   return leaf<T[]>(description, meta, (value) => {
     const items = typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value
@@ -262,13 +278,9 @@ export function words<const T extends string = string>(description: string, know
   })
 }
 
-/** Names out of a table, given back as what the table says. */
-export function mapped(description: string, table: Readonly<Record<string, string>>) {
-  const names = Object.keys(table)
-  const values = Object.values(table)
-  return words(description, [...new Set([...names, ...values])]).transform((chosen) =>
-    chosen.map((name) => table[name] ?? name),
-  )
+/** Names out of a long list. */
+export function names<const T extends string>(description: string, known: readonly T[]) {
+  return words(`${description} One or more of ${known.join(', ')}.`, known, { type: 'a list of names' })
 }
 
 /** A map of strings to strings. */

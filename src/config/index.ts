@@ -2,7 +2,6 @@
  * The room of the configuration: YAML in, one checked object out.
  * Floor 1; imports base only. Rooms below roles/ never see a Config.
  */
-export { CIPHER_SUITES, CURVES } from './tls-names.ts'
 export { formatDuration, parseDuration } from './duration.ts'
 export { endpointsCollide, isLocalEndpoint, isLoopbackHost, parseEndpoint } from './endpoint.ts'
 export type { Endpoint } from './endpoint.ts'

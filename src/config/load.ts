@@ -9,10 +9,10 @@ import type { ConfigFault } from '../base/index.ts'
 import { checkConfig } from './check.ts'
 import { checkFiles } from './check-files.ts'
 import { Findings } from './findings.ts'
-import { faultsOfIssue, walkKnownKeys } from './issue-faults.ts'
+import { faultsOfIssue, shapeAt, walkKnownKeys } from './issue-faults.ts'
 import { CONFIG_SCHEMA } from './schema.ts'
 import type { Config } from './schema.ts'
-import { ConfigTree, formatPath, isSection } from './tree.ts'
+import { ConfigTree, formatPath } from './tree.ts'
 import type { KeyPath, TreeSection } from './tree.ts'
 
 /** What to load. */
@@ -46,25 +46,21 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   prepare(tree)
   const parsed = CONFIG_SCHEMA.safeParse(tree.root)
   const faults = [...tree.faults]
-  const isKnown = (fault: ConfigFault): boolean =>
-    faults.some(({ path }) => path !== '' && path === fault.path)
-  for (const issue of parsed.error?.issues ?? []) {
-    faults.push(...faultsOfIssue(issue, tree).filter((fault) => !isKnown(fault)))
-  }
+  for (const issue of parsed.error?.issues ?? []) faults.push(...faultsOfIssue(issue, tree))
   const isReadable = tree.faults.every(({ path }) => path !== '')
   const findings = new Findings(tree)
   if (isReadable) {
-    const { config, pruned } = parsed.success ? { config: parsed.data, pruned: [] } : parseWhatCanBe(tree)
+    const { config, mended } = parsed.success ? { config: parsed.data, mended: [] } : parseWhatCanBe(tree)
     if (config !== null) {
       const found = checkConfig(config, tree)
-      faults.push(...found.faults.filter(({ path }) => !pruned.some((cut) => touches(path, cut))))
+      faults.push(...found.faults.filter(({ path }) => !mended.some((cut) => touches(path, cut))))
       findings.warnings.push(...found.warnings)
     }
     warnOfNoEffect(tree, findings)
     if (options.checksFiles !== false) checkFiles(tree, findings, options.nowMs)
     faults.push(...findings.faults)
   }
-  if (faults.length > 0 || !parsed.success) throw new ConfigError(inOrder(faults))
+  if (faults.length > 0 || !parsed.success) throw new ConfigError(inOrder(firstOfEachPath(faults)))
   return { config: parsed.data, warnings: inOrder(findings.warnings), tree: tree.root }
 }
 
@@ -108,38 +104,38 @@ function prepare(tree: ConfigTree): void {
 }
 
 /**
- * Leaves out what the schema refuses until it accepts the rest, so that the rest can be checked in the same run.
- * Gives the paths of values that were left out; what is found there or around them is not to be trusted.
+ * Puts samples in the place of what the schema refuses until it accepts the rest, so that the rest can be checked in
+ * the same run. Gives the paths that were touched; what is found there or around them is not to be trusted.
  */
-function parseWhatCanBe(tree: ConfigTree): { config: Config | null; pruned: string[] } {
+function parseWhatCanBe(tree: ConfigTree): { config: Config | null; mended: string[] } {
   const root = structuredClone(tree.root)
-  const pruned: string[] = []
+  const mended: string[] = []
   for (let round = 0; round < 16; round++) {
     const parsed = CONFIG_SCHEMA.safeParse(root)
-    if (parsed.success) return { config: parsed.data, pruned }
+    if (parsed.success) return { config: parsed.data, mended }
     for (const issue of parsed.error.issues) {
       const path = issue.path.filter((key) => typeof key !== 'symbol')
-      if (issue.code === 'unrecognized_keys') issue.keys.forEach((key) => prune(root, [...path, key]))
-      else pruned.push(formatPath(prune(root, path)))
+      if (issue.code === 'unrecognized_keys') issue.keys.forEach((key) => mend(root, [...path, key]))
+      else {
+        mend(root, path)
+        mended.push(formatPath(path))
+      }
     }
   }
-  return { config: null, pruned }
+  return { config: null, mended }
 }
 
-/** Removes the value at `path`, or the innermost section or list around it that can be removed. */
-function prune(root: TreeSection, path: KeyPath): KeyPath {
-  const list = path.findIndex((key) => typeof key === 'number')
-  let cut = list === -1 ? path : path.slice(0, list)
-  const holderOf = (target: KeyPath): unknown =>
-    target.slice(0, -1).reduce<unknown>((value, key) => (isSection(value) ? value[key] : undefined), root)
-  while (cut.length > 1) {
-    const holder = holderOf(cut)
-    if (isSection(holder) && holder[cut.at(-1)!] !== undefined) break
-    cut = cut.slice(0, -1)
-  }
-  const holder = holderOf(cut)
-  if (isSection(holder)) delete holder[cut.at(-1)!]
-  return cut
+/** Removes the value at `path`; puts a sample there where there is none. */
+function mend(root: TreeSection, path: KeyPath): void {
+  const last = path.at(-1)
+  const holder = path
+    .slice(0, -1)
+    .reduce<unknown>((value, key) => (value as Record<string | number, unknown> | undefined)?.[key], root)
+  if (typeof holder !== 'object' || holder === null || last === undefined) return
+  const values = holder as Record<string | number, unknown>
+  const shape = shapeAt(path)
+  if (values[last] !== undefined && typeof last === 'string') delete values[last]
+  else values[last] = shape?.kind === 'leaf' ? shape.meta?.sample : {}
 }
 
 /** Whether one path is the other or lies within it. */
@@ -156,6 +152,13 @@ function warnOfNoEffect(tree: ConfigTree, findings: Findings): void {
       findings.warn(path, `has no effect here: ${reason}`, 'remove it, or leave it')
     }
   })
+}
+
+/** What is found first about a key is its cause; what is found later about the same key follows from it. */
+function firstOfEachPath(faults: readonly ConfigFault[]): ConfigFault[] {
+  return faults.filter(
+    ({ path }, index) => path === '' || faults.findIndex((other) => other.path === path) === index,
+  )
 }
 
 /** In the order of the files' lines; what has no line comes last. */

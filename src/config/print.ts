@@ -16,17 +16,17 @@ const SECRET_FIELD = /^(?:authorization|proxy-authorization|cookie|.*(?:token|se
 
 /** Writes `tree` (LoadedConfig.tree) as YAML. `showsDefaults`: with the keys that were left out. */
 export function printConfig(tree: TreeSection, showsDefaults = true): string {
-  return stringify(shown(tree, shapeOf(CONFIG_SCHEMA), '', showsDefaults), { lineWidth: 0 })
+  return stringify(shown(tree, shapeOf(CONFIG_SCHEMA), showsDefaults), { lineWidth: 0 })
 }
 
-function shown(value: unknown, shape: Shape, key: string, showsDefaults: boolean): unknown {
+function shown(value: unknown, shape: Shape, showsDefaults: boolean): unknown {
   if (shape.kind === 'section' && isSection(value)) {
     const section: TreeSection = {}
     for (const [name, schema] of Object.entries(shape.keys)) {
       const inner = shapeOf(schema)
       const chosen = value[name] ?? (showsDefaults && !inner.isOptional ? inner.defaultValue : undefined)
       if (chosen === undefined) continue
-      const written = shown(chosen, inner, name, showsDefaults)
+      const written = shown(chosen, inner, showsDefaults)
       const isEmpty = isSection(written) && Object.keys(written).length === 0 && value[name] === undefined
       if (!isEmpty) section[name] = written
     }
@@ -34,7 +34,7 @@ function shown(value: unknown, shape: Shape, key: string, showsDefaults: boolean
   }
   if (shape.kind === 'list' && Array.isArray(value) && shape.item !== null) {
     const item = shapeOf(shape.item)
-    return value.map((inner) => shown(inner, item, key, showsDefaults))
+    return value.map((inner) => shown(inner, item, showsDefaults))
   }
   if (shape.meta?.isSecret !== true) return maskedFields(value)
   return isSection(value) ? Object.fromEntries(Object.keys(value).map((name) => [name, MASK])) : MASK

@@ -13,6 +13,7 @@ import type { Shape } from './section.ts'
 export function renderJsonSchema(): string {
   const schema = z.toJSONSchema(CONFIG_SCHEMA, {
     io: 'input',
+    reused: 'ref',
     unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema }) => {
       const meta = FIELDS.get(zodSchema)
@@ -91,7 +92,7 @@ function presence(shape: Shape): string {
   if (shape.meta?.unit === 'Bytes' && typeof defaultValue === 'number' && !shape.meta.type.includes('MiB')) {
     return `\`${formatSize(defaultValue)}\``
   }
-  return `\`${Array.isArray(defaultValue) ? `[${defaultValue.join(', ')}]` : String(defaultValue as string)}\``
+  return `\`${Array.isArray(defaultValue) ? `[${defaultValue.join(', ')}]` : typeof defaultValue === 'string' ? defaultValue : JSON.stringify(defaultValue)}\``
 }
 
 function linked(outer: Shape, inner: Shape, heading: string): string {

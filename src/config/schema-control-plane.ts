@@ -22,7 +22,6 @@ const ALGORITHMS = [
 ] as const
 
 const DEFAULT_ALGORITHMS: (typeof ALGORITHMS)[number][] = ['RS256', 'PS256', 'ES256', 'EdDSA']
-const DEFAULT_TOKEN_TYPES: ('JWT' | 'at+jwt')[] = ['JWT', 'at+jwt']
 
 const NOT_A_COLLECTOR = 'authgw hands claims on by claim_to_headers'
 
@@ -48,10 +47,13 @@ const providerSection = section(
       'Where the discovery document is, when the issuer is reached under another name.',
     ).optional(),
     algorithms: words('Signature algorithms that are accepted.', ALGORITHMS).prefault(DEFAULT_ALGORITHMS),
-    token_types: words(
-      'typ headers that are accepted; a token without one too, unless at+jwt stands alone.',
-      ['JWT', 'at+jwt'],
-    ).prefault(DEFAULT_TOKEN_TYPES),
+    require_token_type: choice(
+      'typ header that a token must have; without it, JWT, at+jwt and none are accepted.',
+      ['at+jwt'],
+    ).optional(),
+    claim_equals_san: text(
+      'Claim, such as client_id, that must equal a name in the client certificate, for providers that bind no tokens.',
+    ).optional(),
     allowed_clients: words('client_id or azp that a token must have one of.').optional(),
     allowed_subjects: words('sub that a token must have one of.').optional(),
     unsafe_allow: unsafeAllow(['ignore_audience', 'http_issuer']),
@@ -76,7 +78,9 @@ const oidcKeys = section(
     providers: z.array(provider).describe('Issuers, chosen by the iss claim.').optional(),
     issuer_url: url('The only issuer, exactly as the iss claim says it; in place of providers.').optional(),
     ...providerKeys,
-    attribute: text('Field that holds the token.').prefault('authorization'),
+    attribute: choice('Field that holds the token.', ['authorization', 'Authorization']).prefault(
+      'authorization',
+    ),
     clock_skew: duration('How far clocks may differ for exp, nbf and iat.', { maxMs: 300_000 }).prefault(
       '30s',
     ),
@@ -95,9 +99,6 @@ const oidcKeys = section(
     key_max_stale: duration('How long keys are used while they cannot be fetched again.', {
       minMs: 1_000,
     }).prefault('24h'),
-    timeout: duration('How long a request to the provider may take.', { minMs: 100, maxMs: 60_000 }).prefault(
-      '5s',
-    ),
     unsafe_allow: unsafeAllow(['ignore_audience', 'http_issuer']),
   },
   'the oidc extension, Envoy jwt_authn',
@@ -115,21 +116,11 @@ const oidcSection = oidcKeys.transform((oidc) => {
     issuerCaPath,
     unsafeAllow,
     algorithms: DEFAULT_ALGORITHMS,
-    tokenTypes: DEFAULT_TOKEN_TYPES,
     usernameClaim: undefined,
     groupsClaim: undefined,
   }
   return { ...rest, providers: [only, ...(providers ?? [])] }
 })
-
-const route = section(
-  'Where calls go that fit. The first route that fits is taken; else the upstream of the role.',
-  {
-    claim: text('Claim to look at, such as tenant.'),
-    any_of: words('Values of which the claim must have one.'),
-    upstream: upstreamSection,
-  },
-)
 
 /** The control plane role. */
 export const controlPlaneSection = section(
@@ -139,7 +130,6 @@ export const controlPlaneSection = section(
     upstream: upstreamSection,
     oidc: oidcSection.optional(),
     policy: policySection.prefault({}),
-    routes: z.array(route).describe('Other upstreams for some callers.').optional(),
     on_expired: choice(
       'When a token has expired a moment ago: retry answers UNAVAILABLE, so that a stock collector fetches another; fail answers UNAUTHENTICATED.',
       ['retry', 'fail'],

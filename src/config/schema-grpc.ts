@@ -8,7 +8,6 @@ import {
   count,
   duration,
   endpoint,
-  flag,
   mebibytes,
   text,
   textMap,
@@ -20,23 +19,19 @@ import { section } from './section.ts'
 import { tlsClientSection, tlsServerSection } from './schema-tls.ts'
 
 const serverParameters = section('How long an accepted connection lives.', {
-  max_connection_idle: duration('A connection without calls for so long is closed; 0 for never.', {
-    zeroIsNever: true,
-  }).prefault('15m'),
-  max_connection_age: duration('A connection is replaced after so long, ± 10 %; 0 for never.', {
-    zeroIsNever: true,
-  }).prefault('30m'),
-  max_connection_age_grace: duration(
-    'How long open calls may go on after that; 0 for as long as they like.',
-    {
-      zeroIsNever: true,
-    },
-  ).prefault('60s'),
-  time: duration('A connection that was silent for so long is PINGed; 0 for never.', {
+  max_connection_idle: duration('limits.idle_timeout, for this listener.', {
     minMs: 1_000,
     zeroIsNever: true,
-  }).prefault('0'),
-  timeout: duration('How long the answer to that PING may take.', { minMs: 100 }).prefault('20s'),
+  }).optional(),
+  max_connection_age: duration('limits.max_connection_age, for this listener.', {
+    minMs: 1_000,
+    zeroIsNever: true,
+  }).optional(),
+  max_connection_age_grace: duration('limits.max_connection_age_grace, for this listener.', {
+    zeroIsNever: true,
+  }).optional(),
+  time: withoutEffect('idle and stalled peers are found by limits.idle_timeout and limits.stall_timeout'),
+  timeout: withoutEffect('idle and stalled peers are found by limits.idle_timeout and limits.stall_timeout'),
 })
 
 const listenKeys = section(
@@ -53,7 +48,9 @@ const listenKeys = section(
     ).optional(),
     keepalive: section('Life of accepted connections.', {
       server_parameters: serverParameters.prefault({}),
-      enforcement_policy: withoutEffect('PINGs are judged by limits.pings, which no honest client reaches'),
+      enforcement_policy: withoutEffect(
+        'PINGs are judged by limits.pings_per_work, which no honest client reaches',
+      ),
     }).prefault({}),
     unsafe_allow: unsafeAllow(['plaintext']),
     read_buffer_size: withoutEffect('buffers follow the flow-control windows'),
@@ -78,7 +75,9 @@ const upstreamKeys = section(
         timeout: duration('How long the answer may take before the connection is replaced.', {
           minMs: 100,
         }).prefault('10s'),
-        permit_without_stream: flag('PING also while no call is open.').prefault(false),
+        permit_without_stream: withoutEffect(
+          'a connection that was idle is PINGed together with its next call',
+        ),
       },
     ).prefault({}),
     balancer_name: choice('How calls are spread over the addresses of the endpoint.', [
@@ -88,11 +87,8 @@ const upstreamKeys = section(
     authority: text('Value of :authority; host:port of the endpoint when left out.').optional(),
     headers: textMap('Metadata to set on every call.', { isSecret: true }).optional(),
     connect_timeout: duration('How long connecting and the TLS handshake may take.', { minMs: 100 }).prefault(
-      '5s',
+      '2s',
     ),
-    resolve_interval: duration('How often the name is resolved again, beside after each failed dial.', {
-      minMs: 1_000,
-    }).prefault('30s'),
     compression: withoutEffect('messages are forwarded as they come'),
     sending_queue: withoutEffect('authgw keeps no queue; the collector’s exporter does'),
     retry_on_failure: withoutEffect('the collector’s exporter retries; authgw answers so that it can'),

@@ -1,117 +1,110 @@
 /**
  * Every limit of the HTTP/2 core and of the work that one peer can cause, with its default.
- * Floor 1; enforces none. The defaults come from what honest grpc-go, grpc-java and grpc-js clients do at full rate.
+ * Floor 1; enforces none: the keys and defaults are those of h2/budget.ts, which a test compares.
  */
 import { count, duration, size } from './fields.ts'
 import { section } from './section.ts'
 
-const bucket = (description: string, burst: number, perSecond: number) =>
-  section(description, {
-    burst: count('How many at once.', 1).prefault(burst),
-    per_second: count('How many more each second.', 0, undefined, false).prefault(perSecond),
-  }).prefault({})
-
 const TIMEOUT = { minMs: 100, maxMs: 3_600_000 }
+const WINDOW = [16_384, 2 ** 31 - 1] as const
 
 /** Limits of peers. */
 export const limitsSection = section(
   'What one peer, one connection and one process may cost. The defaults suit; each breach is counted by name.',
   {
-    max_connections: count('Connections at once.', 1).prefault(10_000),
+    max_connections: count('Connections at once, at each listener.', 1).prefault(10_000),
     max_connections_per_address: count(
-      'Connections at once from one address, without a verified client certificate.',
+      'Connections at once from one address without a verified client certificate.',
       1,
     ).prefault(256),
-    reserved_file_descriptors: count('File descriptors that no connection may take.', 0).prefault(64),
     max_pending_handshakes: count('TLS handshakes at once.', 1).prefault(128),
-    handshake_timeout: duration('TLS handshake.', TIMEOUT).prefault('10s'),
-    preface_timeout: duration('Preface and first SETTINGS of a connection.', TIMEOUT).prefault('10s'),
-    settings_ack_timeout: duration('Acknowledgement of our SETTINGS.', TIMEOUT).prefault('10s'),
-    header_block_timeout: duration('Completion of a header block.', TIMEOUT).prefault('10s'),
-    frame_timeout: duration('Completion of a frame.', TIMEOUT).prefault('10s'),
+    handshake_timeout: duration('Time for a TLS handshake.', TIMEOUT).prefault('10s'),
+    preface_timeout: duration('Time to the preface and the first SETTINGS.', TIMEOUT).prefault('10s'),
+    settings_ack_timeout: duration('Time to acknowledge our SETTINGS.', TIMEOUT).prefault('10s'),
+    header_block_timeout: duration('Time to complete a header block.', TIMEOUT).prefault('10s'),
+    frame_timeout: duration('Time to complete a frame.', TIMEOUT).prefault('10s'),
     stall_timeout: duration(
-      'A stream with data waiting must drain 16 KiB, or all that waits, in this time.',
+      'Time in which a stream must drain stall_bytes, or all that waits.',
       TIMEOUT,
     ).prefault('30s'),
+    stall_bytes: size('Octets that a stream must drain in stall_timeout.').prefault('16KiB'),
+    idle_timeout: duration('Time without a call after which a connection is closed; 0 for never.', {
+      minMs: 1_000,
+      zeroIsNever: true,
+    }).prefault('15m'),
+    max_connection_age: duration('Age at which an accepted connection is replaced, ± 10 %; 0 for never.', {
+      minMs: 1_000,
+      zeroIsNever: true,
+    }).prefault('30m'),
+    max_connection_age_grace: duration('Time for open calls after that; 0 for as long as they like.', {
+      zeroIsNever: true,
+    }).prefault('60s'),
     max_concurrent_streams: count(
       'Calls at once on a connection; 250 when left out, 1000 on loopback and UNIX sockets.',
       1,
       1_000_000,
     ).optional(),
+    max_unfinished_factor: count(
+      'Calls that still cost us, as a multiple of max_concurrent_streams.',
+      1,
+      100,
+    ).prefault(2),
+    early_resets: count(
+      'RST_STREAM on streams younger than a second or before their verdict: the bucket.',
+      1,
+    ).prefault(1_000),
+    early_resets_per_second: count('Refill of early_resets.', 0, undefined, false).prefault(33),
+    max_continuation_frames: count('CONTINUATION frames of a header block.', 1).prefault(8),
     max_header_list_size: size('Header list: names, values and 32 for each field.', 1_024, 2 ** 24).prefault(
       '64KiB',
     ),
-    max_header_fields: count('Fields in a header list, cookie crumbs counted.', 8).prefault(128),
-    max_field_size: size('One field.', 256, 2 ** 24).prefault('32KiB'),
-    max_token_size: size('The token of a call.', 256, 2 ** 20).prefault('16KiB'),
-    max_continuation_frames: count('CONTINUATION frames of a header block.', 1).prefault(8),
-    hpack_decode_table_size: size('Header compression table that a peer may use.', 0, 2 ** 20).prefault(
-      4_096,
-    ),
-    hpack_encode_table_size: size(
-      'Header compression table that we use, where the peer allows it.',
-      0,
-      2 ** 20,
-    ).prefault(4_096),
+    max_header_fields: count('Fields of a header list, cookie crumbs counted.', 8).prefault(128),
+    max_header_field_size: size('One field.', 256, 2 ** 24).prefault('32KiB'),
+    header_table_size: size('Header compression table, in each direction.', 0, 2 ** 20).prefault('4KiB'),
     max_settings_entries: count('Entries of a SETTINGS frame.', 1).prefault(32),
-    settings_frames_per_minute: count('SETTINGS frames.', 1).prefault(100),
-    early_resets: bucket('Streams that a peer resets within a second or before their verdict.', 1_000, 33),
-    pings: section('PING frames, as far as the work under way does not explain them.', {
-      per_frame: count('For each DATA or HEADERS frame seen.', 1).prefault(20),
-      per_second: count('Each second besides.', 1).prefault(10),
-    }).prefault({}),
-    window_updates: section('WINDOW_UPDATE frames, as far as the data we sent does not explain them.', {
-      base: count('At the start.', 0).prefault(5),
-      per_stream: count('For each stream.', 0).prefault(2),
-      per_data_frame: count('For each DATA frame sent.', 1).prefault(20),
-    }).prefault({}),
-    priority_frames: section('PRIORITY frames.', {
-      base: count('At the start.', 0).prefault(100),
-      per_stream: count('For each stream.', 0).prefault(100),
-    }).prefault({}),
-    empty_data_frames: bucket('Empty DATA frames that end nothing.', 100, 1),
-    small_data_budget: count(
-      'Octets by which DATA frames may fall short of 256, refilled by large ones.',
+    settings_frames: count('SETTINGS frames a minute.', 1).prefault(100),
+    pings_per_work: count('PINGs for each DATA or HEADERS frame seen.', 1).prefault(20),
+    idle_pings_per_second: count('PINGs a second without work.', 1).prefault(10),
+    window_updates: count('WINDOW_UPDATEs beyond those that the data we sent explains.', 0).prefault(5),
+    priority_frames: count('PRIORITY frames for each stream, and once more for the connection.', 0).prefault(
+      100,
+    ),
+    empty_data_frames: count(
+      'Empty DATA frames that end nothing: the bucket, refilled by one a second.',
+      1,
+    ).prefault(100),
+    small_data: count(
+      'Octets by which DATA frames may fall short of 256; larger ones refill it.',
       256,
     ).prefault(25_600),
-    glitches: bucket('Small oddities on one connection.', 200, 5),
-    pause_queued_control_frames: count('Control answers unsent at which we stop reading.', 1).prefault(100),
-    max_queued_control_frames: count('Control answers unsent at which the connection ends.', 1).prefault(
-      1_000,
-    ),
-    max_outbound_frames: count('Frames queued for a connection at which its sources wait.', 16).prefault(
-      2_000,
-    ),
-    max_outbound_size: size('Octets queued for a connection at which its sources wait.', 65_536).prefault(
+    glitches: count('Small oddities on one connection: the bucket.', 1).prefault(200),
+    glitches_per_second: count('Refill of glitches.', 0, undefined, false).prefault(5),
+    pausing_control_frames: count('Control answers queued unsent at which we stop reading.', 1).prefault(100),
+    max_queued_control_frames: count(
+      'Control answers queued unsent at which the connection ends.',
+      1,
+    ).prefault(1_000),
+    max_queued_size: size('Output queued for a connection at which its sources wait.', 65_536).prefault(
       '4MiB',
     ),
-    initial_stream_window_size: size('Window of a stream until its verdict.', 16_384, 2 ** 31 - 1).prefault(
-      '64KiB',
-    ),
-    stream_window_size: size('Window of a stream after it.', 16_384, 2 ** 31 - 1).prefault('256KiB'),
-    max_stream_window_size: size('Window of a stream that drains well.', 16_384, 2 ** 31 - 1).prefault(
-      '1MiB',
-    ),
-    connection_window_size: size('Window of a connection.', 65_535, 2 ** 31 - 1).prefault('4MiB'),
+    initial_stream_window: size('Window of a call until its verdict.', 1, WINDOW[1]).prefault(65_535),
+    stream_window: size('Window of a call after it.', ...WINDOW).prefault('256KiB'),
+    max_stream_window: size('Window of a call that drains well.', ...WINDOW).prefault('1MiB'),
+    connection_window: size('Window of a connection.', 65_535, WINDOW[1]).prefault('4MiB'),
+    max_stream_id: count(
+      'Stream identifier at which an egress connection is replaced.',
+      1_001,
+      2 ** 31 - 1,
+    ).prefault(2 ** 30),
     max_held_size: size(
       'Octets held in all; above, windows shrink and then calls are refused.',
       2 ** 20,
     ).prefault('48MiB'),
-    max_call_replay_size: size('Octets of a request kept for a replay.', 0).prefault('1MiB'),
-    max_replay_size: size('Octets kept for replays in all.', 0).prefault('16MiB'),
-    max_egress_connections: count('Connections to one upstream address.', 1, 1_024).prefault(8),
-    egress_wait: duration('How long a call waits for a connection.', { maxMs: 60_000 }).prefault('2s'),
-    verified_tokens: count('Verified tokens remembered by each worker.', 16).prefault(4_096),
-    max_verifications: count('Signatures verified at once by each worker.', 1).prefault(32),
-    max_verifications_per_connection: count('Signatures verified at once for one connection.', 1).prefault(4),
-    verification_wait: duration('How long a call waits for a token, for keys or for a signature.', {
-      maxMs: 60_000,
-    }).prefault('2s'),
-    per_client: section('Limits of each client, by issuer and client_id; none when left out.', {
-      calls_per_second: count('Calls each second.', 1).optional(),
-      bytes_per_second: count('Octets each second.', 1).optional(),
-      max_concurrent_calls: count('Calls at once.', 1).optional(),
-    }).prefault({}),
+    max_replay_size: size(
+      'Octets of requests kept in all, to be sent again after a refused token or connection.',
+      0,
+    ).prefault('16MiB'),
+    max_call_replay_size: size('Octets of one request kept for that.', 0).prefault('1MiB'),
   },
   'authgw',
 )

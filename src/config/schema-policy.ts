@@ -9,12 +9,13 @@ import { section } from './section.ts'
 
 const condition = section('A condition on a claim.', {
   claim: text('Claim to look at; a dot steps into an object, such as realm_access.roles.'),
-  any_of: words('Values of which the claim must have one; a trailing * matches any rest.').optional(),
-  none_of: words('Values of which the claim may have none.').optional(),
+  any_of: words('Patterns of which one of its values must match; * stands for any rest.'),
 })
 
 const rule = section('A rule. Its conditions all hold; within a list any one is enough.', {
-  name: text('Name of the rule, as refusals, logs and metrics give it.'),
+  name: text(
+    'Name of the rule, as refusals, logs and metrics give it; rule-1 and so on when left out.',
+  ).optional(),
   action: choice('What to do with a call that the rule matches. deny is looked at first; audit only logs.', [
     'allow',
     'deny',
@@ -32,7 +33,7 @@ const rule = section('A rule. Its conditions all hold; within a list any one is 
     signals: words('OTLP signals.', ['traces', 'metrics', 'logs', 'profiles']).optional(),
     services: words('Full names of gRPC services, such as grpc.health.v1.Health.').optional(),
     methods: words(
-      'Full methods, such as /grpc.health.v1.Health/Check; a trailing * matches any rest.',
+      'Methods: Export, or in full /grpc.health.v1.Health/Check; * stands for any rest.',
     ).optional(),
   }).optional(),
   when: z.array(condition).describe('Conditions on claims; all must hold.').optional(),
@@ -47,9 +48,6 @@ export const policySection = section(
   {
     rules: z.array(rule).describe('Rules. Once one allows, only what a rule allows passes.').prefault([]),
     dry_run: flag('Log what would be denied, and let it pass.').prefault(false),
-    claim_equals_san: text(
-      'Claim, such as client_id, that must equal the last segment of the client certificate’s URI or DNS name.',
-    ).optional(),
   },
   'Istio',
 )

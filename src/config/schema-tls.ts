@@ -7,7 +7,7 @@ import {
   choice,
   duration,
   flag,
-  mapped,
+  names,
   path,
   secret,
   text,
@@ -18,8 +18,7 @@ import {
 import { section } from './section.ts'
 import { CIPHER_SUITES, CURVES, TLS_VERSIONS } from './tls-names.ts'
 
-const version = (description: string) =>
-  choice(description, ['1.2', '1.3']).transform((name) => TLS_VERSIONS[name])
+const version = (description: string) => choice(description, TLS_VERSIONS)
 
 const common = {
   ca_file: path('Certificates of the authorities that the peer must chain to, PEM.').optional(),
@@ -33,11 +32,11 @@ const common = {
   key_pem: secret('The same as key_file, written here.').optional(),
   min_version: version('Lowest TLS version.').prefault('1.2'),
   max_version: version('Highest TLS version.').prefault('1.3'),
-  cipher_suites: mapped(
-    'Cipher suites, in Go’s names or OpenSSL’s; Node’s own list when left out.',
+  cipher_suites: names(
+    'Cipher suites of TLS 1.2, in Go’s names; those of TLS 1.3 are always on.',
     CIPHER_SUITES,
   ).optional(),
-  curve_preferences: mapped('Key exchange groups, the preferred first, in Go’s names.', CURVES).optional(),
+  curve_preferences: names('Key exchange groups, the preferred first, in Go’s names.', CURVES).optional(),
   reload_interval: duration(
     'How often the files are read again, beside being watched; 0 for only being watched.',
     { minMs: 1_000, zeroIsNever: true },

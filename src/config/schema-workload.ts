@@ -7,7 +7,6 @@ import { z } from 'zod'
 import {
   choice,
   duration,
-  flag,
   leaf,
   path,
   secret,
@@ -15,11 +14,11 @@ import {
   textMap,
   unsafeAllow,
   url,
+  withoutEffect,
   words,
 } from './fields.ts'
 import { section } from './section.ts'
 import { listenSection, upstreamSection } from './schema-grpc.ts'
-import { policySection } from './schema-policy.ts'
 import { tlsProviderSection } from './schema-tls.ts'
 
 const GRANT_TYPES = [
@@ -45,6 +44,9 @@ const oauth2clientSection = section(
   'How the token is got.',
   {
     issuer_url: url('The issuer; its discovery document names the token endpoint.').optional(),
+    discovery_url: url(
+      'Where the discovery document is, when the issuer is reached under another name.',
+    ).optional(),
     token_url: url('The token endpoint, in place of discovery.').optional(),
     client_id: text('Identifier of the client.').optional(),
     client_id_file: path('File that holds it, read again at each fetch.').optional(),
@@ -61,7 +63,7 @@ const oauth2clientSection = section(
       'How the client authenticates: HTTP Basic, in the body, with a JWT that it signs, with a JWT from a file, or with its certificate.',
       ['basic', 'post', 'private_key_jwt', 'client_assertion_file', 'tls'],
     ).optional(),
-    signature_algorithm: choice('Algorithm of the JWT that the client signs.', SIGNATURES).prefault('RS256'),
+    signature_algorithm: choice('Algorithm of the JWT that the client signs.', SIGNATURES).optional(),
     client_certificate_key: secret('Private key that signs it, PEM.').optional(),
     client_certificate_key_file: path('File that holds it, read again at each fetch.', {
       pathKind: 'secret',
@@ -112,10 +114,9 @@ const bearertokenauthSection = section(
     filename: path('File that holds the token, watched; in place of oauth2client.', {
       pathKind: 'secret',
     }).optional(),
-    token: secret('The token itself; in place of oauth2client.').optional(),
     overwrite: overwrite.prefault(true),
-    allow_request_without_credential: flag('Forward calls without a token while none can be had.').prefault(
-      false,
+    allow_request_without_credential: withoutEffect(
+      'the control plane would refuse the call for good; it is answered UNAVAILABLE, to be tried again',
     ),
   },
   'bearertokenauth, Envoy',
@@ -127,10 +128,8 @@ const identity = section('One of several identities.', {
   bearertokenauth: bearertokenauthSection.optional(),
 })
 
-const route = section('Which identity calls go out under. The first route that fits is taken.', {
-  authority: words('Values of :authority that fit.').optional(),
-  methods: words('Full methods that fit; a trailing * matches any rest.').optional(),
-  headers: textMap('Metadata that must be there with these values.').optional(),
+const route = section('Which identity calls go out under. The longest prefix that fits is taken.', {
+  prefix: text('Beginning of the method, such as /opentelemetry.proto.collector.logs.v1.; / fits all.'),
   identity: text('Name of the identity to use.'),
 })
 
@@ -147,11 +146,13 @@ export const workloadSection = section(
       .describe('Several identities, chosen by routes; the first is the default.')
       .optional(),
     routes: z.array(route).describe('Which identity a call goes out under.').optional(),
-    policy: policySection.prefault({}),
+    allow_methods: words(
+      'Methods (/package.Service/Method) and services (package.Service) that may be called; the OTLP Export methods when left out.',
+    ).optional(),
     on_invalid_client: choice(
-      'When the provider refuses our client: hold answers UNAVAILABLE, which exporters retry; fail answers UNAUTHENTICATED, at which they drop.',
-      ['hold', 'fail'],
-    ).prefault('hold'),
+      'When the provider refuses our client: retry answers UNAVAILABLE, which exporters try again; fail answers UNAUTHENTICATED, at which they drop.',
+      ['retry', 'fail'],
+    ).prefault('retry'),
     on_rejected: choice(
       'When the control plane refuses a fresh token twice: hold answers UNAVAILABLE; pass passes UNAUTHENTICATED on.',
       ['hold', 'pass'],
