@@ -10,7 +10,8 @@ import { makeAuthority } from '../../test/support/dev-pki.ts'
 import { programPath } from '../../test/interop/tools/cache.ts'
 import { grpcGoLoad } from '../../test/interop/tools/catalog.ts'
 import type { Running } from './fleet.ts'
-import { freePort, startListening } from './fleet.ts'
+import { freePort } from '../../test/support/free-port.ts'
+import { startListening } from './fleet.ts'
 
 /** The method that all load calls. */
 export const METHOD = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'

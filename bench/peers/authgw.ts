@@ -1,7 +1,8 @@
 /** authgw's control plane role as a peer: one worker, every limit, metric and check as it is by default. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { freePort, startListening } from '../load/fleet.ts'
+import { freePort } from '../../test/support/free-port.ts'
+import { startListening } from '../load/fleet.ts'
 import { AUDIENCE, ISSUER } from '../load/ground.ts'
 import type { Peer } from './peer.ts'
 

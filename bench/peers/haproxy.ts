@@ -1,7 +1,8 @@
 /** HAProxy (C) as a peer: one thread; once as a bare proxy, once with signature, issuer, audience and time of each token checked. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort, startListening } from '../load/fleet.ts'
+import { freePort } from '../../test/support/free-port.ts'
+import { startListening } from '../load/fleet.ts'
 import type { Ground } from '../load/ground.ts'
 import { AUDIENCE, ISSUER, METHOD } from '../load/ground.ts'
 import type { Peer } from './peer.ts'

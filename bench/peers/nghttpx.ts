@@ -1,7 +1,8 @@
 /** nghttpx (C++) as a peer: one worker, no token check. */
 import { join } from 'node:path'
 import { writeFileSync } from 'node:fs'
-import { freePort, startListening } from '../load/fleet.ts'
+import { freePort } from '../../test/support/free-port.ts'
+import { startListening } from '../load/fleet.ts'
 import type { Peer } from './peer.ts'
 import { programStanding } from './programs.ts'
 

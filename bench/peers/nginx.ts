@@ -1,7 +1,8 @@
 /** nginx (C) with grpc_pass as a peer: one process, no token check. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort, startListening } from '../load/fleet.ts'
+import { freePort } from '../../test/support/free-port.ts'
+import { startListening } from '../load/fleet.ts'
 import type { Peer } from './peer.ts'
 import { programStanding } from './programs.ts'
 

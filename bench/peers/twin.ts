@@ -1,7 +1,8 @@
 /** The node:http2 twin as a peer, in a process of its own. */
 import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { freePort, startListening } from '../load/fleet.ts'
+import { freePort } from '../../test/support/free-port.ts'
+import { startListening } from '../load/fleet.ts'
 import { AUDIENCE, ISSUER } from '../load/ground.ts'
 import type { TwinOptions } from './node-http2.ts'
 import type { Peer } from './peer.ts'

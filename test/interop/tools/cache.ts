@@ -17,8 +17,11 @@ export interface Component {
   needs: string[]
   /** Short name of a program → its path inside the folder; empty if its programs are on the PATH. */
   programs: Record<string, string>
-  /** Builds or unpacks into `folder`; `logFile` takes all output. @throws Error with the reason it cannot be had. */
-  install(folder: string, logFile: string): Promise<void>
+  /**
+   * Builds or unpacks into `folder`; `logFile` takes all output. Gives what is worth saying of it, such as parts left out.
+   * @throws Error with the reason it cannot be had.
+   */
+  install(folder: string, logFile: string): Promise<string | void>
   /** Gives the version of what is on the system already, where a component is a system package; else absent. */
   system?: () => Promise<string | null>
 }
@@ -37,6 +40,12 @@ export const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cac
 
 const folderOf = (component: Component): string => join(CACHE, `${component.name}-${component.version}`)
 const MARKER = 'installed.json'
+
+/** What stands in the marker file of a complete folder. */
+interface Marker {
+  seconds: number
+  note: string
+}
 
 /** The path of an installed program of a component, or null if the component is not in the cache. */
 export function programPath(component: Component, program: string): string | null {
@@ -57,8 +66,8 @@ export async function ensure(
   if (system !== null) return { name, version: system, state: 'used', remark: 'system package' }
   const folder = folderOf(component)
   if (existsSync(join(folder, MARKER))) {
-    const { seconds } = JSON.parse(readFileSync(join(folder, MARKER), 'utf8')) as { seconds: number }
-    return { name, version, state: 'used', remark: `cached (built in ${seconds} s)` }
+    const { seconds, note } = JSON.parse(readFileSync(join(folder, MARKER), 'utf8')) as Marker
+    return { name, version, state: 'used', remark: `cached (built in ${seconds} s)${note}` }
   }
   for (const program of component.needs)
     if (!(await isOnPath(program))) return absent(`${program} is not on this machine`)
@@ -70,15 +79,16 @@ export async function ensure(
   rmSync(scratch, { recursive: true, force: true })
   mkdirSync(scratch)
   try {
-    await component.install(scratch, logFile)
+    const said = await component.install(scratch, logFile)
+    const note = typeof said === 'string' ? `; ${said}` : ''
     const missing = Object.values(component.programs).filter((path) => !existsSync(join(scratch, path)))
     if (missing.length > 0) return absent(`built, but ${missing.join(', ')} is not there`)
     const seconds = Math.round((performance.now() - startedMs) / 1000)
     if (component.system === undefined) {
-      writeFileSync(join(scratch, MARKER), JSON.stringify({ version, seconds }))
+      writeFileSync(join(scratch, MARKER), JSON.stringify({ seconds, note } satisfies Marker))
       rmSync(folder, { recursive: true, force: true })
       renameSync(scratch, folder)
-      return { name, version, state: 'used', remark: `built in ${seconds} s` }
+      return { name, version, state: 'used', remark: `built in ${seconds} s${note}` }
     }
     const installed = await component.system()
     return installed === null

@@ -1,6 +1,6 @@
 /**
  * Turns the list of a stock collector's components into a collector binary, by the collector's own builder.
- * What the module proxy does not have is left out and named in `missing.json` beside the binary.
+ * Components that the module proxy does not have are left out, and named in the table.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import type { Component } from './cache.ts'
 import { goEnvironment } from './go-program.ts'
 import { mustRun, run } from './run.ts'
 
-/** The newest release of which the module proxies have every part that is not named in `missing.json`. */
+/** The newest release of which the module proxies have what these components need. */
 const VERSION = '0.162.0'
 const STABLE_VERSION = '1.68.0'
 const CORE = 'go.opentelemetry.io/collector'
@@ -74,7 +74,6 @@ export const collector: Component = {
       }
     }
     writeFileSync(join(folder, 'builder.yaml'), `${manifest.join('\n')}\n`)
-    writeFileSync(join(folder, 'missing.json'), JSON.stringify(missing))
     const found = Object.values(PARTS)
       .flat()
       .filter((module) => !missing.includes(module.split(' ')[0]!.split('/').at(-1)!))
@@ -89,5 +88,7 @@ export const collector: Component = {
     const build = ['build', '-mod=mod', '-trimpath', '-ldflags=-s -w', '-o', '../bin/otelcol', '.']
     await mustRun('go', build, { ...options, cwd: join(folder, 'dist') })
     await mustRun('rm', ['bin/builder'], options)
+    if (missing.length > 0) return `without ${missing.join(', ')}, which the module proxy does not have`
+    return undefined
   },
 }
