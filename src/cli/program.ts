@@ -3,14 +3,14 @@
  * Floor 8; each command's own code is loaded when it is asked for, so that a gateway starts without what it does not need.
  */
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { ConfigError } from '../base/index.ts'
+import { ConfigError, TransportError } from '../base/index.ts'
 import type { CertsOptions } from './certs/command.ts'
 import type { GeneratedPage } from './docs.ts'
 import type { HealthcheckOptions } from './healthcheck.ts'
 import type { InitOptions } from './init.ts'
 import { EXIT } from './io.ts'
 import type { CliIo } from './io.ts'
-import type { ConfigChoice, StartOptions, StartRoles } from './run.ts'
+import type { ConfigChoice, StartRoles } from './run.ts'
 
 /** What main.ts gives to the commands. */
 export interface ProgramParts {
@@ -85,7 +85,8 @@ function withConfig(command: Command): Command {
     )
     .hook('preAction', (_, action) => {
       const { config } = action.opts<ConfigChoice>()
-      if (config.length === 0) action.error("error: required option '-c, --config <file>' not specified")
+      if (config.length === 0 && action.args.length === 0)
+        action.error("error: required option '-c, --config <file>' not specified")
     })
 }
 
@@ -101,7 +102,10 @@ function addRun(program: Command, { io, startRoles, onExitCode }: ProgramParts):
       ]),
     )
     .addHelpText('after', '\nExample:\n  authgw --config workload.yaml --log-level debug')
-    .action(async (options: ConfigChoice & StartOptions) => {
+    .allowExcessArguments()
+    .action(async (options: ConfigChoice, command: Command) => {
+      const unknown = command.args[0]
+      if (unknown !== undefined) command.error(`error: unknown command '${unknown}'; see authgw --help`)
       const { run } = await import('./run.ts')
       onExitCode(await run(options, startRoles, io))
     })
@@ -242,6 +246,10 @@ export async function runProgram(
     if (error instanceof Error && error.name === 'UsageError' && 'remedy' in error) {
       parts.io.err(`${error.message}  → ${String(error.remedy)}\n`)
       return EXIT.usage
+    }
+    if (error instanceof TransportError || (error instanceof Error && 'syscall' in error)) {
+      parts.io.err(`${error.message}\n`)
+      return EXIT.failed
     }
     if (error instanceof Error && 'exitCode' in error && 'code' in error) {
       return (error as unknown as ProgramExit).exitCode === 0 ? EXIT.ok : EXIT.usage

@@ -1,103 +1,90 @@
 /**
  * A configuration into a running gateway, and signals into drain, stop and reload.
- * Floor 8; knows no socket: roles/ starts and ends things. Options.md: SIGTERM and SIGINT drain, a second one stops at
- * once, SIGHUP reloads; a configuration that cannot be read changes nothing.
+ * Floor 8; knows no socket: roles/ starts and ends things. SIGTERM and SIGINT drain, a second one stops at once, SIGHUP
+ * reloads; a configuration that cannot be read changes nothing.
  */
 import { ConfigError } from '../base/index.ts'
 import type { ConfigFault, Log } from '../base/index.ts'
-import { loadConfig } from '../config/index.ts'
+import { loadConfig, printConfig } from '../config/index.ts'
 import type { Config, LoadedConfig } from '../config/index.ts'
+import type { RunOptions, RunningAuthgw } from '../roles/index.ts'
 import { EXIT } from './io.ts'
 import type { CliIo } from './io.ts'
 import { formatFaults } from './report.ts'
 
-/** A gateway that runs. */
-export interface RunningAuthgw {
-  /** Where a failed reload is said. */
-  readonly log: Log
-  /** Ends it gently: not ready, GOAWAY, open calls finish, within drain.timeout. Resolves when it has ended. */
-  drain(): Promise<void>
-  /** Ends it at once. */
-  stop(): Promise<void>
-  /** Takes over another configuration without dropping calls. Rejects when it cannot, and keeps the old one. */
-  reload(config: Config): Promise<void>
-  /** Resolves when it has ended, by whatever cause; rejects when it has crashed. */
-  readonly closed: Promise<void>
-}
-
-/** What the roles are told besides their configuration. */
-export interface StartOptions {
-  /** Least severity to log, in place of the configuration's. */
-  readonly logLevel?: 'debug' | 'info' | 'warn' | 'error'
-  /** Called once, when every listener accepts. */
-  readonly onReady?: () => void
-}
-
-/** Starts the roles of a configuration. Rejects when a listener cannot be opened. */
-export type StartRoles = (config: Config, options: StartOptions) => Promise<RunningAuthgw>
+/** Starts the roles of a configuration: `runAuthgw`, loaded when it is called. */
+export type StartRoles = (
+  config: Config,
+  options: RunOptions,
+) => Promise<Pick<RunningAuthgw, 'log' | 'drain' | 'stop' | 'reload'>>
 
 /** Where the configuration comes from. */
 export interface ConfigChoice {
   readonly config: readonly string[]
   readonly set: readonly string[]
+  /** Least severity to log, in place of the configuration's. */
+  readonly logLevel?: string
 }
 
 /** Loads the configuration that the options name. @throws ConfigError */
 export function loadChosen(choice: ConfigChoice, io: CliIo, checksFiles = true): LoadedConfig {
-  return loadConfig({
-    files: choice.config,
-    settings: choice.set,
-    env: io.env,
-    nowMs: io.nowMs(),
-    checksFiles,
-  })
+  const level = choice.logLevel === undefined ? [] : [`service.telemetry.logs.level=${choice.logLevel}`]
+  const settings = [...choice.set, ...level]
+  return loadConfig({ files: choice.config, settings, env: io.env, nowMs: io.nowMs(), checksFiles })
 }
 
 /**
- * Runs until a signal or a crash ends it. Gives the exit code.
+ * Runs until a signal ends it. Gives the exit code.
  * @throws ConfigError when the configuration is refused at start
  */
-export async function run(
-  choice: ConfigChoice & StartOptions,
-  startRoles: StartRoles,
-  io: CliIo,
-): Promise<number> {
-  const { config, warnings } = loadChosen(choice, io)
-  const { logLevel, onReady } = choice
-  const running = await startRoles(config, { ...(logLevel && { logLevel }), ...(onReady && { onReady }) })
-  logWarnings(running.log, warnings)
+export async function run(choice: ConfigChoice, startRoles: StartRoles, io: CliIo): Promise<number> {
+  let loaded = loadChosen(choice, io)
+  const running = await startRoles(loaded.config, {
+    version: io.version,
+    printedConfig: () => printConfig(loaded.tree),
+  })
+  logWarnings(running.log, loaded.warnings)
+  const { promise: ended, resolve, reject } = Promise.withResolvers<void>()
   let endings = 0
   const end = (signal: string): void => {
     endings++
     if (endings > 2) return
     running.log.info({ signal }, endings === 1 ? 'draining' : 'stopping at once')
     const ending = endings === 1 ? running.drain() : running.stop()
-    ending.catch((err: unknown) => running.log.error({ err }, 'could not end cleanly'))
+    ending.then(resolve, reject)
   }
+  let reloading = Promise.resolve()
   io.onSignal('SIGTERM', () => end('SIGTERM'))
   io.onSignal('SIGINT', () => end('SIGINT'))
-  let reloading = Promise.resolve()
   io.onSignal('SIGHUP', () => {
-    reloading = reloading.then(() => (endings === 0 ? reload(choice, running, io) : undefined))
+    reloading = reloading.then(async () => {
+      if (endings > 0) return
+      loaded = (await reload(choice, running, io)) ?? loaded
+    })
   })
-  await running.closed
+  await ended
   return EXIT.ok
 }
 
-/** Reads the configuration again and hands it over. Never rejects: the old one stays in force. */
-async function reload(choice: ConfigChoice, running: RunningAuthgw, io: CliIo): Promise<void> {
+/** Reads the configuration again and hands it over; null when it cannot be used and the old one stays in force. */
+async function reload(
+  choice: ConfigChoice,
+  running: Pick<RunningAuthgw, 'log' | 'reload'>,
+  io: CliIo,
+): Promise<LoadedConfig | null> {
   try {
-    const { config, warnings } = loadChosen(choice, io)
-    await running.reload(config)
-    logWarnings(running.log, warnings)
-    running.log.info({ files: choice.config }, 'configuration reloaded')
+    const loaded = loadChosen(choice, io)
+    await running.reload(loaded.config)
+    logWarnings(running.log, loaded.warnings)
+    return loaded
   } catch (err) {
+    const message = 'configuration not reloaded; the old one stays in force'
     if (err instanceof ConfigError) {
-      const faults = formatFaults(err.faults).trimEnd().split('\n')
-      running.log.error({ faults }, 'configuration not reloaded: it has faults; the old one stays in force')
+      running.log.error({ faults: formatFaults(err.faults).trimEnd().split('\n') }, message)
     } else {
-      running.log.error({ err }, 'configuration not reloaded; the old one stays in force')
+      running.log.error({ err }, message)
     }
+    return null
   }
 }
 

@@ -1,0 +1,32 @@
+/**
+ * The program: the process's arguments, environment and signals into a command, and its exit code out.
+ * Floor 8; the only place that ends the process.
+ */
+import { enableCompileCache } from 'node:module'
+import type { CliIo, GeneratedPage, StartRoles } from './cli/index.ts'
+import packageJson from '../package.json' with { type: 'json' }
+
+enableCompileCache()
+
+const io: CliIo = {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  env: process.env,
+  nowMs: () => Date.now(),
+  onSignal: (name, listener) => process.on(name, listener),
+  version: packageJson.version,
+  nodeVersion: process.versions.node,
+}
+
+const startRoles: StartRoles = async (config, options) => {
+  const { runAuthgw } = await import('./roles/index.ts')
+  return runAuthgw(config, options)
+}
+
+/** Pages made from tables of rooms that cli/ does not import. */
+const pages = async (): Promise<readonly GeneratedPage[]> => []
+
+const { runProgram } = await import('./cli/index.ts')
+process.exitCode = await runProgram(process.argv.slice(2), { io, startRoles, pages })
+// What a command left open must not keep the process: its output is written by then.
+setTimeout(() => process.exit(), 1_000).unref()
