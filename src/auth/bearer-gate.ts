@@ -23,6 +23,7 @@ import { mintPermit, type Permit, type Refusal, type RefusalReason, type Verdict
 
 /** RetryInfo of a call whose token has just expired, in seconds (row 9a). */
 const EXPIRED_RETRY_SECONDS = 5
+const MAX_CACHED_PATH_LENGTH = 256
 const LONG_LIFETIME_SECONDS = 3_600
 const LONG_LIFETIME_WINDOW_MS = 3_600_000
 
@@ -248,6 +249,8 @@ export class BearerGate implements Gate {
     const endsAtMs = claims.expiresAtMs + provider.leewayMs
     const validUntilMs = Math.min(endsAtMs, call.peer.notAfterMs, wallMs + MAX_ENTRY_MS)
     const verdict = this.#applyPolicy(call, claims, kid, endsAtMs, validUntilMs)
+    // A long path is no method that anybody calls often: its name would only fill the cache.
+    if (call.path.length > MAX_CACHED_PATH_LENGTH) return this.#count(call, verdict, { principal, kid })
     this.#caches.keepVerdict(this.#verdictName(hash, call), {
       verdict,
       principal,

@@ -31,11 +31,11 @@ export class GateStats {
   keyRequests = 0
   /** Tokens whose nbf or iat lies in the future beyond the leeway. */
   clockSkew = 0
-  /** Calls that a dry run let pass and the policy would have denied. */
+  /** Verdicts that a dry run turned round; one for many calls with the same token and method. */
   dryRunDenials = 0
-  /** Calls that matched a rule with action `audit`. */
+  /** Verdicts that matched a rule with action `audit`. */
   audited = 0
-  /** Tokens that live longer than an hour. */
+  /** Verdicts on tokens that live longer than an hour. */
   longLived = 0
   /** Claims that were too long to be put into a field. */
   claimsTooLong = 0

@@ -251,7 +251,8 @@ export class KeyKeeper implements ProviderKeys {
   #pauseMs(): number {
     const random = this.#ports.clock.random()
     if (this.#isFile) return FILE_POLL_MS
-    if (this.#failure === null) return (this.#options.maxAgeMs ?? DEFAULT_MAX_AGE_MS) * (0.7 + 0.2 * random)
+    if (this.#failure === null)
+      return Math.round((this.#options.maxAgeMs ?? DEFAULT_MAX_AGE_MS) * (0.7 + 0.2 * random))
     return this.#origin === 'none' ? FETCH_COOLDOWN_MS + 1_000 * random : this.#retry.nextDelayMs()
   }
 
