@@ -38,10 +38,11 @@ export interface GateBench {
   readonly gate: BearerGate
   readonly lines: Record<string, unknown>[]
   /** Facts of a call with this token. */
-  call(token: string | null, over?: Partial<CallFacts>): CallFacts
-  admit(token: string | null, over?: Partial<CallFacts>): Promise<Verdict>
+  readonly call: (token: string | null, over?: Partial<CallFacts>) => CallFacts
+  /** As `gate.admit`, always with a promise. */
+  readonly admit: (token: string | null, over?: Partial<CallFacts>) => Promise<Verdict>
   /** Asks with a token minted to order. */
-  admitMinted(options?: MintOptions, over?: Partial<CallFacts>): Promise<Verdict>
+  readonly admitMinted: (options?: MintOptions, over?: Partial<CallFacts>) => Promise<Verdict>
 }
 
 export interface GateBenchOptions {

@@ -1,13 +1,7 @@
 import { expect, test } from 'vitest'
-import {
-  calledMethod,
-  Policy,
-  type PeerIdentity,
-  type PolicyOptions,
-  type PolicySubject,
-  type RuleOptions,
-} from '../../../src/auth/index.ts'
-import { ConfigError } from '../../../src/base/index.ts'
+import { calledMethod, Policy } from '../../../src/auth/index.ts'
+import type { PeerIdentity, PolicyOptions, PolicySubject, RuleOptions } from '../../../src/auth/index.ts'
+import type { ConfigError } from '../../../src/base/index.ts'
 import { gateBench, permitted, TRACES, verifiedPeer } from '../../support/gate-bench.ts'
 
 const METRICS = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export'

@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest'
+import { GateStats } from '../../../src/auth/index.ts'
+import { VerificationTurns } from '../../../src/auth/jwt/verify.ts'
+import { FakeClock, settle } from '../../support/fake-clock.ts'
+import { verifiedPeer } from '../../support/gate-bench.ts'
+
+function bench() {
+  const clock = new FakeClock()
+  const stats = new GateStats()
+  const turns = new VerificationTurns(clock, stats)
+  /** Tasks in the order in which their turn came; each ends when it is called. */
+  const begun: { readonly name: string; readonly end: () => void }[] = []
+  const results: string[] = []
+  const ask = (name: string, peer = verifiedPeer(), waitMs = 2_000): void => {
+    const task = () =>
+      new Promise<string>((resolve) => {
+        begun.push({ name, end: () => resolve(name) })
+      })
+    void turns.run(peer, waitMs, task).then((result) => results.push(`${name} ${result ?? 'late'}`))
+  }
+  return { clock, stats, begun, results, ask, names: () => begun.map(({ name }) => name) }
+}
+
+test('a connection has four turns at once; its fifth call waits for one of them to end', async () => {
+  const { ask, names, begun, results } = bench()
+  const peer = verifiedPeer()
+  for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) ask(name, peer)
+  await settle()
+  expect(names()).toEqual(['a', 'b', 'c', 'd'])
+  begun[2]!.end()
+  await settle()
+  expect(results).toEqual(['c c'])
+  expect(names()).toEqual(['a', 'b', 'c', 'd', 'e'])
+})
+
+test('whoever waits longer than it can is told so, and its place is given up', async () => {
+  const { ask, clock, begun, results, stats, names } = bench()
+  const peer = verifiedPeer()
+  for (const name of ['a', 'b', 'c', 'd']) ask(name, peer)
+  ask('hasty', peer, 600)
+  ask('patient', peer)
+  await clock.advance(600)
+  expect(results).toEqual(['hasty late'])
+  expect(stats.verificationsWaiting).toBe(1)
+  begun[0]!.end()
+  await settle()
+  expect(names().at(-1)).toBe('patient')
+  await clock.advance(10_000)
+  expect(results).toEqual(['hasty late', 'a a'])
+  expect(clock.timerCount).toBe(0)
+})
+
+test('connections take turns: one with many calls does not keep another from its own', async () => {
+  const { ask, begun, names, stats } = bench()
+  const peers = Array.from({ length: 8 }, () => verifiedPeer())
+  for (const peer of peers) for (let i = 0; i < 4; i++) ask('full', peer)
+  const greedy = verifiedPeer()
+  const modest = verifiedPeer()
+  for (let i = 0; i < 20; i++) ask('greedy', greedy)
+  ask('modest', modest)
+  await settle()
+  expect(stats).toMatchObject({ verificationsActive: 32, verificationsWaiting: 21 })
+  begun[0]!.end()
+  begun[1]!.end()
+  await settle()
+  expect(names().slice(32).sort()).toEqual(['greedy', 'modest'])
+})
+
+test('a task that fails frees its turn', async () => {
+  const { stats, clock } = bench()
+  const turns = new VerificationTurns(clock, stats)
+  await expect(turns.run(verifiedPeer(), 0, () => Promise.reject(new Error('broken')))).rejects.toThrow(
+    'broken',
+  )
+  expect(stats.verificationsActive).toBe(0)
+})
