@@ -190,7 +190,9 @@ export class H2Connection {
 
   /** Whether `drain` would give something. */
   get hasOutput(): boolean {
-    return this.writer.pendingBytes > 0 || (this.phase !== FINISHED && this.sendQueue.canSend)
+    if (this.writer.pendingBytes > 0) return true
+    if (this.phase === FINISHED) return false
+    return this.sendQueue.canSend || this.#creditList.length > 0 || this.recvWindow.isUpdateDue
   }
 
   /** False while too many answers wait unsent: stop reading, so that a peer that does not read cannot make us grow. */
@@ -325,9 +327,10 @@ export class H2Connection {
     this.forget(stream)
   }
 
-  credit(stream: H2Stream, bytes: number): void {
+  credit(stream: H2Stream, wantedBytes: number): void {
     // What an orderly end left held is credited as it is taken; a reset has credited it already.
-    if (bytes === 0 || stream.recvWindow.heldBytes === 0) return
+    const bytes = Math.min(wantedBytes, stream.recvWindow.heldBytes)
+    if (bytes <= 0) return
     this.budget.frameForwarded()
     stream.recvWindow.credit(bytes)
     this.creditConnection(bytes)
@@ -573,8 +576,12 @@ export class H2Connection {
       stream.isCreditListed = false
       const window = stream.recvWindow
       if (!isPeerOpen(stream.state) || !window.isUpdateDue) continue
-      // The other leg has taken half a window since the last update: it drains, so the window may double.
-      if (stream.isAdmitted && window.targetBytes >= this.limits.streamWindowBytes && !this.held.isSpent) {
+      if (this.held.isSpent) {
+        // The process holds too much already: what was credited is kept back, down to what an unchecked stream has.
+        window.shrink(this.limits.initialStreamWindowBytes)
+        if (!window.isUpdateDue) continue
+      } else if (stream.isAdmitted) {
+        // The other leg has taken half a window since the last update: it drains, so the window may double.
         window.grow(Math.min(window.targetBytes * 2, this.limits.maxStreamWindowBytes))
       }
       this.writer.windowUpdate(stream.id, window.announce())

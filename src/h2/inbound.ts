@@ -194,9 +194,10 @@ export class Inbound implements FrameSink {
     if (connection.phase >= DRAINING) return
     const { streams, limits } = connection
     // A reset frees the peer's slot at once, but not what the call costs us: that is bounded by a multiple of the slots.
+    const { unfinishedCount } = connection
     if (
-      streams.liveCount + connection.unfinishedCount >=
-      limits.maxConcurrentStreams * limits.maxUnfinishedFactor
+      unfinishedCount > 0 &&
+      streams.liveCount + unfinishedCount >= limits.maxConcurrentStreams * limits.maxUnfinishedFactor
     ) {
       return connection.fail('unfinished_streams')
     }

@@ -44,6 +44,14 @@ export class RecvWindow {
     this.targetBytes = targetBytes
   }
 
+  /** Lowers the target as far as credit is pending: what was announced cannot be taken back. */
+  shrink(targetBytes: number): void {
+    const cutBytes = Math.min(this.pendingBytes, this.targetBytes - targetBytes)
+    if (cutBytes <= 0) return
+    this.pendingBytes -= cutBytes
+    this.targetBytes -= cutBytes
+  }
+
   /** Whether an update is worth a frame: the peer could run dry before half of what we stand for. */
   get isUpdateDue(): boolean {
     return (

@@ -7,6 +7,7 @@ import { Ring } from '../base/index.ts'
 import { DEFAULT_MAX_FRAME_SIZE, FrameFlag, type FrameWriter } from '../frame/index.ts'
 import { widened } from './send-window.ts'
 import type { H2Stream } from './stream.ts'
+import { isLocalOpen } from './stream-state.ts'
 
 /** What a stream may send before it is another's turn: one full frame. */
 const QUANTUM_BYTES = DEFAULT_MAX_FRAME_SIZE
@@ -105,6 +106,7 @@ export class SendQueue {
     if (sentBytes > 0) this.#owner.onSent(stream, sentBytes, frameCount)
     if (stream.isOver) return
     if (queue.bytes > 0) this.schedule(stream)
-    else if (stream.isEndQueued) this.#owner.onQueueEnd(stream, isEndSent)
+    // The owner may have ended the stream while it was told.
+    else if (stream.isEndQueued && isLocalOpen(stream.state)) this.#owner.onQueueEnd(stream, isEndSent)
   }
 }

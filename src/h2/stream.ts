@@ -83,7 +83,7 @@ export class H2Stream {
     this.connection.resetStream(this, code)
   }
 
-  /** Gives back credit for `bytes` of the payloads received: whoever held them does so no more. */
+  /** Gives back credit for `bytes` of the payloads received: whoever held them does so no more. Never more than is held. */
   credit(bytes: number): void {
     this.connection.credit(this, bytes)
   }
