@@ -1,7 +1,7 @@
 /**
  * `node test/interop/grpc-go.ts`: the offline cases of grpc-go's interop client and server through the workload role, the
- * control plane role, both, and the node:http2 twin. Ends in a table; exit code 1 on any miss, 0 also where grpc-go's
- * programs cannot be had (it says so). Flags: --paths a,b, --cases a,b.
+ * control plane role, both, and the node:http2 twin. Ends in a table; exit code 1 on any miss, 77 where grpc-go's
+ * programs cannot be had. Flags: --paths a,b, --cases a,b.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,7 +17,7 @@ import { makeAuthority } from '../support/dev-pki.ts'
 import { startGateway } from '../support/gateway-process.ts'
 import { ensure, programPath } from './tools/cache.ts'
 import { grpcGo } from './tools/catalog.ts'
-import { isOnPath, run } from './tools/run.ts'
+import { ABSENT, isOnPath, run } from './tools/run.ts'
 import { table } from './tools/table.ts'
 
 const CASES = [
@@ -192,7 +192,7 @@ async function main(): Promise<number> {
   const serverProgram = programPath(grpcGo, 'server')
   if (client === null || serverProgram === null) {
     console.log(`grpc-go ${standing.version} is absent: ${standing.remark}`)
-    return 0
+    return ABSENT
   }
   const ground = await prepare()
   const server = await startServer(serverProgram)

@@ -1,7 +1,7 @@
 /**
  * `node test/interop/h2spec.ts`: h2spec in strict mode against the control plane role in front of an ordinary node:http2
  * server, in plaintext and over TLS, authentication off by its unsafe_ option. Ends in a table; exit code 1 on any miss,
- * 0 also where h2spec cannot be had (it says so). Flags: --runs N, --paths a,b, --target host:port [--tls] for any server.
+ * 77 where h2spec cannot be had. Flags: --runs N, --paths a,b, --target host:port [--tls] for any server.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import http2 from 'node:http2'
@@ -13,7 +13,7 @@ import { makeAuthority } from '../support/dev-pki.ts'
 import { startGateway } from '../support/gateway-process.ts'
 import { ensure, programPath } from './tools/cache.ts'
 import { h2spec } from './tools/catalog.ts'
-import { isOnPath, run } from './tools/run.ts'
+import { ABSENT, isOnPath, run } from './tools/run.ts'
 import { table } from './tools/table.ts'
 
 interface Target {
@@ -139,7 +139,7 @@ async function main(): Promise<number> {
   const program = programPath(h2spec, 'h2spec')
   if (program === null) {
     console.log(`h2spec ${standing.version} is absent: ${standing.remark}`)
-    return 0
+    return ABSENT
   }
   const starts = flags.target === undefined ? flags.paths.split(',') : [flags.target]
   const rows: string[][] = []

@@ -5,6 +5,9 @@
 import { spawn } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 
+/** The exit code of a suite that could not run because what it needs cannot be had here. */
+export const ABSENT = 77
+
 /** How a command is run. */
 export interface RunOptions {
   cwd?: string
