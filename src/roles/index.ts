@@ -1,0 +1,7 @@
+/**
+ * The room that puts the others together: one configuration, one running process.
+ * Floor 7; the only reader of Config.
+ */
+export { configName } from './limits.ts'
+export { runAuthgw } from './run.ts'
+export type { RunningAuthgw, RunOptions } from './run.ts'

@@ -1,0 +1,210 @@
+/**
+ * What the two roles have in common: a listener, a relay and a dialer, started and ended together.
+ * Floor 7; knows neither tokens nor keys: the gate is given.
+ */
+import type { Gate } from '../auth/index.ts'
+import type { LimitsConfig, ListenConfig, UpstreamConfig } from '../config/index.ts'
+import {
+  Dialer,
+  formatEndpoint,
+  isLoopbackEndpoint,
+  Listener,
+  parseEndpoint,
+  type Endpoint,
+  type ListenTls,
+  type TlsContext,
+} from '../net/index.ts'
+import { Relay } from '../relay/index.ts'
+import { feedRelay } from './feed.ts'
+import { egressLimits, ingressLimits } from './limits.ts'
+import type { Machine } from './machine.ts'
+import { openTls } from './tls.ts'
+
+/** A role that runs. */
+export interface Role {
+  readonly name: 'workload' | 'control_plane'
+  readonly relay: Relay
+  readonly listener: Listener
+  /** Where it listens, as text, once it does. */
+  readonly addresses: readonly string[]
+  /** Binds the listener and begins to dial. */
+  start(): Promise<void>
+  /** Reads certificates again (SIGHUP). */
+  reload(): Promise<void>
+  /** Reports trouble and its end to readiness. Called every second and when something changes. */
+  report(): void
+  /** Ends everything now. */
+  close(): Promise<void>
+}
+
+/** What differs between the roles. */
+export interface RoleParts {
+  readonly name: Role['name']
+  readonly path: string
+  readonly listen: ListenConfig
+  readonly upstream: UpstreamConfig
+  readonly limits: LimitsConfig
+  readonly gate: Gate
+  readonly isGrpcOnly: boolean
+  readonly renews: boolean
+  readonly holdsDenied: boolean
+  readonly dropsReason: boolean
+  readonly strippedNames: ReadonlySet<string>
+  readonly knownMethods: Iterable<string>
+  readonly maxStreamDurationMs: number
+  readonly onTrustChange: () => void
+  readonly report: () => void
+  readonly reload: () => Promise<void>
+  readonly close: () => void
+}
+
+/** Where a role's TLS material comes from, opened before its gate is made. */
+export interface RoleTls {
+  readonly ingress: TlsContext | null
+  readonly egress: TlsContext | null
+}
+
+/** Opens the TLS material of both legs. */
+export async function openRoleTls(
+  machine: Machine,
+  path: string,
+  listen: ListenConfig,
+  upstream: UpstreamConfig,
+): Promise<RoleTls> {
+  return {
+    ingress:
+      listen.tls === undefined
+        ? null
+        : await openTls(machine, 'server', listen.tls, `${path}.listen.tls`, 'ingress'),
+    egress: upstream.isPlaintext
+      ? null
+      : await openTls(machine, 'client', upstream.tls ?? SYSTEM_TRUST, `${path}.upstream.tls`, 'egress'),
+  }
+}
+
+/** Without `tls`, a remote upstream is verified against the system's trust store, as Go does. */
+const SYSTEM_TRUST = { caFile: '' }
+
+/** Joins the parts. Nothing listens or dials before `start`. */
+export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Role {
+  const { clock, turn, wheel, netStats, held, replayBudget, onBug } = machine
+  const { listen, upstream, limits, name } = parts
+  const log = machine.log.child({ role: name })
+  const dialer = createDialer(machine, parts, tls.egress)
+  const listenEndpoint = parseEndpoint(listen.endpoint.text)
+  const isRemote = !isLoopbackEndpoint(parseEndpoint(upstream.endpoint.text))
+  const { keepalive } = upstream
+  const relay = new Relay({
+    gate: parts.gate,
+    dialer,
+    turn,
+    wheel,
+    clock,
+    log,
+    ingressLimits: ingressLimits(limits, listen, isLoopbackEndpoint(listenEndpoint)),
+    egressLimits: egressLimits(limits),
+    held,
+    replayBudget,
+    maxMessageBytes: listen.maxRecvMsgBytes,
+    maxConnections: limits.maxConnections,
+    isGrpcOnly: parts.isGrpcOnly,
+    renews: parts.renews,
+    holdsDenied: parts.holdsDenied,
+    dropsReason: parts.dropsReason,
+    strippedNames: parts.strippedNames,
+    knownMethods: parts.knownMethods,
+    maxStreamDurationMs: parts.maxStreamDurationMs,
+    upstreamHeaders: Object.entries(upstream.headers ?? {}).map(([field, value]) => [
+      field.toLowerCase(),
+      value,
+    ]),
+    keepaliveMs: isRemote ? keepalive.timeMs : Infinity,
+    keepaliveTimeoutMs: keepalive.timeoutMs,
+  })
+  const listener = new Listener({
+    endpoint: listen.endpoint.text,
+    tls: tls.ingress === null ? null : listenTls(listen, tls.ingress),
+    acceptor: relay,
+    limits: {
+      maxConnections: limits.maxConnections,
+      maxConnectionsPerAddress: limits.maxConnectionsPerAddress,
+      maxPendingHandshakes: limits.maxPendingHandshakes,
+    },
+    handshakeTimeoutMs: limits.handshakeTimeoutMs,
+    clock,
+    turn,
+    wheel,
+    stats: netStats,
+    log,
+    onBug,
+  })
+  feedRelay(machine.metrics, relay)
+  const unfollow = followTrust(tls.ingress, parts.onTrustChange)
+  let addresses: readonly string[] = []
+  return {
+    name,
+    relay,
+    listener,
+    get addresses() {
+      return addresses
+    },
+    async start() {
+      addresses = (await listener.listen()).map((endpoint: Endpoint) => formatEndpoint(endpoint))
+      log.info({ addresses, upstream: upstream.endpoint.text, tls: tls.ingress !== null }, 'listening')
+      await dialer.start()
+      relay.pool.warmUp()
+    },
+    async reload() {
+      await Promise.all([tls.ingress?.reload(), tls.egress?.reload(), parts.reload()])
+    },
+    report: parts.report,
+    async close() {
+      unfollow()
+      parts.close()
+      relay.close()
+      await listener.close()
+      dialer.close()
+      tls.ingress?.close()
+      tls.egress?.close()
+    },
+  }
+}
+
+function createDialer(machine: Machine, parts: RoleParts, context: TlsContext | null): Dialer {
+  const { clock, turn, netStats, onBug } = machine
+  const { upstream } = parts
+  return new Dialer({
+    endpoint: upstream.endpoint.text,
+    tls:
+      context === null
+        ? null
+        : {
+            context,
+            serverNameOverride: upstream.tls?.serverNameOverride ?? null,
+            allowedSans: upstream.tls?.allowedSans ?? [],
+            insecureSkipVerify: upstream.tls?.insecureSkipVerify ?? false,
+          },
+    authority: upstream.authority ?? null,
+    connectTimeoutMs: upstream.connectTimeoutMs,
+    clock,
+    turn,
+    stats: netStats,
+    log: machine.log.child({ role: parts.name }),
+    onBug,
+  })
+}
+
+function listenTls(listen: ListenConfig, context: TlsContext): ListenTls {
+  return { context, clientAuth: listen.tls!.clientAuth, allowedSans: listen.tls!.allowedSans ?? [] }
+}
+
+/** Calls back when the bundle that judges client certificates has changed. */
+function followTrust(context: TlsContext | null, onChange: () => void): () => void {
+  if (context === null) return () => {}
+  let fingerprint = context.material.trustFingerprint
+  return context.subscribe(({ value }) => {
+    if (value.trustFingerprint === fingerprint) return
+    fingerprint = value.trustFingerprint
+    onChange()
+  })
+}
