@@ -1,11 +1,6 @@
 import { expect, test } from 'vitest'
-import {
-  anonymousPeer,
-  explainCall,
-  Policy,
-  type Explanation,
-  type ProviderOptions,
-} from '../../../src/auth/index.ts'
+import { anonymousPeer, Policy, type ProviderOptions } from '../../../src/auth/index.ts'
+import { explainCall, type Explanation } from '../../../src/auth/explain.ts'
 import { gateBench, TRACES, verifiedPeer } from '../../support/gate-bench.ts'
 import type { MintOptions } from '../../support/issuer.ts'
 
