@@ -9,7 +9,6 @@ import {
   OpenGate,
   OTLP_EXPORT_METHODS,
   Policy,
-  type AsymmetricAlgorithm,
   type Gate,
   type ProviderOptions,
   type RuleOptions,
@@ -133,7 +132,7 @@ function createKeeper(
     },
     {
       clock,
-      log: log.child({ issuer: provider.issuerUrl }),
+      log,
       fetch: client.fetch,
       readFile,
       cache: folder === undefined ? null : new KeyCache(folder, provider.issuerUrl, new PrivateFiles(), log),
@@ -145,7 +144,7 @@ function providerOptions(oidc: OidcConfig, provider: OidcProviderConfig): Provid
   return {
     issuer: provider.issuerUrl,
     audiences: provider.ignoreAudience ? null : provider.audiences,
-    algorithms: provider.algorithms as AsymmetricAlgorithm[],
+    algorithms: provider.algorithms,
     leewaySeconds: oidc.clockSkewMs / 1000,
     maxLifetimeSeconds: oidc.maxLifetimeMs === Infinity ? null : oidc.maxLifetimeMs / 1000,
     requiresAccessTokenType: provider.requireTokenType !== undefined,

@@ -87,7 +87,7 @@ const SYSTEM_TRUST = { caFile: '' }
 
 /** Joins the parts. Nothing listens or dials before `start`. */
 export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Role {
-  const { clock, turn, wheel, netStats, held, replayBudget, onBug } = machine
+  const { clock, turn, wheel, netStats, held, replayBudget } = machine
   const { listen, upstream, limits, name } = parts
   const log = machine.log.child({ role: name })
   const dialer = createDialer(machine, parts, tls.egress)
@@ -136,7 +136,7 @@ export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Ro
     wheel,
     stats: netStats,
     log,
-    onBug,
+    onBug: (error) => machine.onBug(error),
   })
   feedRelay(machine.metrics, relay)
   const unfollow = followTrust(tls.ingress, parts.onTrustChange)
@@ -171,7 +171,7 @@ export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Ro
 }
 
 function createDialer(machine: Machine, parts: RoleParts, context: TlsContext | null): Dialer {
-  const { clock, turn, netStats, onBug } = machine
+  const { clock, turn, netStats } = machine
   const { upstream } = parts
   return new Dialer({
     endpoint: upstream.endpoint.text,
@@ -190,7 +190,7 @@ function createDialer(machine: Machine, parts: RoleParts, context: TlsContext | 
     turn,
     stats: netStats,
     log: machine.log.child({ role: parts.name }),
-    onBug,
+    onBug: (error) => machine.onBug(error),
   })
 }
 

@@ -109,7 +109,7 @@ async function createIdentity(
   path: string,
 ): Promise<Identity> {
   const { clock } = machine
-  const log = machine.log.child({ role: 'workload', identity: name })
+  const log = machine.log.child({ role: 'workload' })
   const client = grant === undefined ? null : await createHttpClient(machine, grant, path)
   const keeper = new TokenKeeper({
     identity: name,
