@@ -53,14 +53,14 @@ export async function run(choice: ConfigChoice, startRoles: StartRoles, io: CliI
     const ending = endings === 1 ? running.drain() : running.stop()
     ending.then(resolve, reject)
   }
+  const reloadNow = async (): Promise<void> => {
+    if (endings === 0) loaded = (await reload(choice, running, io)) ?? loaded
+  }
   let reloading = Promise.resolve()
   io.onSignal('SIGTERM', () => end('SIGTERM'))
   io.onSignal('SIGINT', () => end('SIGINT'))
   io.onSignal('SIGHUP', () => {
-    reloading = reloading.then(async () => {
-      if (endings > 0) return
-      loaded = (await reload(choice, running, io)) ?? loaded
-    })
+    reloading = reloading.then(reloadNow)
   })
   await ended
   return EXIT.ok

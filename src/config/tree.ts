@@ -53,7 +53,7 @@ export class ConfigTree {
       return { position: `${name}:${line}:${col}`, folder }
     }
     for (const error of document.errors) {
-      const problem = error.message.split('\n')[0]!.replace(/\.$/, '')
+      const problem = error.message.split(/[:\n]/)[0]!.replace(/\.$/, '')
       const remedy = 'mend the YAML; indentation is by spaces, and a text with ": " in it stands in quotes'
       this.faults.push({ path: '', position: at(error.pos[0]).position, problem, remedy })
     }
