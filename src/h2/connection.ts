@@ -265,6 +265,7 @@ export class H2Connection {
     const stream = this.newStream(this.#nextStreamId, this.limits.streamWindowBytes)
     stream.attachment = attachment
     stream.isAdmitted = true
+    stream.isHead = head.fields[0]?.value === 'HEAD'
     this.#nextStreamId += 2
     // The window that SETTINGS announced is smaller than the one we stand for: the rest follows with the first credit.
     this.sendHeaders(stream, head, extra, isEnd)
@@ -290,7 +291,7 @@ export class H2Connection {
   }
 
   sendHeaders(stream: H2Stream, list: HeaderList, extra: HeaderField | null, isEnd: boolean): void {
-    if (!isLocalOpen(stream.state) || this.phase === FINISHED) return
+    if (!isLocalOpen(stream.state) || this.phase === FINISHED || stream.isEndQueued) return
     stream.hasResponseHead ||= this.isServer
     this.#writeBlock(stream, list, extra, isEnd)
     if (isEnd) this.#moveStream(stream, SEND_END)

@@ -205,16 +205,16 @@ export class Inbound implements FrameSink {
       streams.noteOpened(streamId)
       return connection.refuseStreamId(streamId, 'stream_limit')
     }
-    const fault = list.isTruncated ? null : requestFault(list)
+    let fault = list.isTruncated ? null : requestFault(list)
+    const contentLengthBytes = list.isTruncated || fault !== null ? -1 : contentLengthOf(list)
+    if (isEnd && contentLengthBytes > 0) fault = 'content_length_mismatch'
     if (fault !== null) {
       streams.noteOpened(streamId)
       connection.refuseStreamId(streamId, fault)
       return connection.glitch(1)
     }
     const stream = connection.newStream(streamId, limits.initialStreamWindowBytes)
-    stream.contentLengthBytes = list.isTruncated ? -1 : contentLengthOf(list)
-    if (isEnd && stream.contentLengthBytes > 0)
-      return connection.failStream(stream, 'content_length_mismatch')
+    stream.contentLengthBytes = contentLengthBytes
     connection.handler.onRequest(stream, list, isEnd)
     if (isEnd && !stream.isOver) connection.peerEnded(stream, RECV_END)
   }
@@ -231,7 +231,11 @@ export class Inbound implements FrameSink {
       return
     }
     stream.hasResponseHead = true
-    stream.contentLengthBytes = list.isTruncated ? -1 : contentLengthOf(list)
+    // RFC 9110 §8.6: these answers have no content, and content-length speaks of another one.
+    const isBodiless = stream.isHead || status === '204' || status === '304'
+    stream.contentLengthBytes = list.isTruncated || isBodiless ? -1 : contentLengthOf(list)
+    if (isEnd && stream.contentLengthBytes > 0)
+      return connection.failStream(stream, 'content_length_mismatch')
     connection.handler.onResponse(stream, list, isEnd)
     if (isEnd && !stream.isOver) connection.peerEnded(stream, RECV_END)
   }

@@ -23,6 +23,8 @@ export const UNKNOWN_SKIPPED = 3
 export class StreamStore {
   readonly #live = new Map<number, H2Stream>()
   readonly #resetByUs = new Set<number>()
+  /** Up to here identifiers fell out of `resetByUs`: a closed one may have been ended by us. */
+  #blurredUpTo = 0
   #gaps: (readonly [from: number, below: number])[] = []
   /** Highest identifier opened by the client side; 0 before the first. */
   lastOpenedId = 0
@@ -64,6 +66,7 @@ export class StreamStore {
     if (this.#resetByUs.size > MAX_REMEMBERED_RESETS) {
       for (const oldest of this.#resetByUs) {
         this.#resetByUs.delete(oldest)
+        this.#blurredUpTo = Math.max(this.#blurredUpTo, oldest)
         break
       }
     }
@@ -74,11 +77,17 @@ export class StreamStore {
     this.#resetByUs.delete(id)
   }
 
+  /** How many identifiers without a stream are remembered: bounded, whatever a peer does. */
+  get rememberedCount(): number {
+    return this.#resetByUs.size + this.#gaps.length
+  }
+
   /** What an identifier stands for that `find` does not know. */
   unknown(id: number): 0 | 1 | 2 | 3 {
     if (id > this.lastOpenedId || id % 2 === 0) return UNKNOWN_IDLE
     if (this.#resetByUs.has(id)) return UNKNOWN_RESET_BY_US
     for (const [from, below] of this.#gaps) if (id >= from && id < below) return UNKNOWN_SKIPPED
-    return UNKNOWN_CLOSED
+    // Where memory ends the peer gets the benefit of the doubt: thousands of calls may be cancelled at once.
+    return id <= this.#blurredUpTo ? UNKNOWN_RESET_BY_US : UNKNOWN_CLOSED
   }
 }

@@ -33,6 +33,8 @@ export class H2Stream {
   hasResponseHead = false
   /** Whether the owner has decided to serve it: a reset after that is no attack. */
   isAdmitted = false
+  /** Client: whether the answer has no content, whatever its content-length says (RFC 9110 §9.3.2). */
+  isHead = false
   /** Octets that content-length promised; -1 without. */
   contentLengthBytes = -1
   receivedBytes = 0
