@@ -98,21 +98,27 @@ export function certificatePeer(
 }
 
 /**
- * Whether one of `allowed` names the peer: a URI exactly, a DNS name without regard to case; a leading `*.` stands for
- * one label. An empty list allows everyone whom TLS has verified.
+ * Whether one of `allowed` names the peer. Entries may carry their kind (`DNS:`, `URI:`). A URI is compared exactly, or,
+ * with `*` after a slash at its end, by what stands before; a DNS name without regard to case, a leading `*.` standing
+ * for one label. An empty list allows everyone whom TLS has verified.
  */
 export function isNameAllowed(
   peer: Pick<PeerIdentity, 'dnsNames' | 'uris'>,
   allowed: readonly string[],
 ): boolean {
-  if (allowed.length === 0) return true
-  return allowed.some((pattern) => {
-    if (pattern.includes('://')) return peer.uris.includes(pattern)
-    const wanted = pattern.toLowerCase()
-    if (!wanted.startsWith('*.')) return peer.dnsNames.includes(wanted)
-    return peer.dnsNames.some((name) => {
-      const dot = name.indexOf('.')
-      return dot > 0 && name.slice(dot) === wanted.slice(1)
-    })
+  return allowed.length === 0 || allowed.some((entry) => isNamed(peer, entry.replace(/^(?:DNS|URI):/i, '')))
+}
+
+function isNamed({ dnsNames, uris }: Pick<PeerIdentity, 'dnsNames' | 'uris'>, entry: string): boolean {
+  if (entry.includes('://')) {
+    // Without the slash, `spiffe://example.org*` would let in `spiffe://example.org.evil`.
+    const prefix = /^[^:]+:\/\/[^/*]+\/(?:[^*]*\/)?\*$/.test(entry) ? entry.slice(0, -1) : null
+    return uris.some((uri) => (prefix === null ? uri === entry : uri.startsWith(prefix)))
+  }
+  const wanted = entry.toLowerCase()
+  if (!wanted.startsWith('*.')) return dnsNames.includes(wanted)
+  return dnsNames.some((name) => {
+    const dot = name.indexOf('.')
+    return dot > 0 && name.slice(dot) === wanted.slice(1)
   })
 }

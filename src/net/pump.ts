@@ -263,7 +263,6 @@ export class Pump implements Flushable {
     try {
       this.connection.onSocketClosed(error)
     } catch (bug) {
-      this.#stats.bugs++
       this.#options.onBug?.(bug)
     }
   }
@@ -273,7 +272,6 @@ export class Pump implements Flushable {
   }
 
   #onBug(error: unknown): void {
-    this.#stats.bugs++
     this.#options.onBug?.(error)
     this.destroy(
       new TransportError('local_close', `${this.#options.peerName}: closed because of a bug in authgw`, {

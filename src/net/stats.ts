@@ -44,8 +44,8 @@ export class NetStats {
   resolutionsFailed = 0
   reloads = 0
   reloadsFailed = 0
-  /** Times the event loop was more than a second late. */
+  /** Times the event loop was more than a second late; counted by whoever is told of it (`onLate`). */
   loopLate = 0
-  /** Errors of our own that were caught in a socket callback. */
+  /** Errors of our own that were caught; counted by whoever is told of them (`onBug`). */
   bugs = 0
 }

@@ -90,7 +90,8 @@ export function buildTlsMaterial(side: TlsSide, options: TlsOptions, files: File
   const contextOptions: SecureContextOptions = {
     ...versions,
     ...(identity && { cert: identity.certPem, key: identity.keyPem }),
-    ...(trust.certificates.length > 0 && { ca: [...trust.certificates] }),
+    // Always given: without it Node would trust every public CA, for clients of ours too.
+    ca: [...trust.certificates],
     ...(trust.crls.length > 0 && { crl: [...trust.crls] }),
     honorCipherOrder: true,
     // No resumption: each connection shows its certificate anew. No renegotiation: an old denial of service.
