@@ -37,6 +37,11 @@ export function faultsOfIssue(issue: z.core.$ZodIssue, tree: ConfigTree): Config
     : [tree.fault(path, `is ${quote(value)}, not a section`, 'write its keys below it, indented')]
 }
 
+/** The key beside it that an unknown key was probably meant to be; null when there is none. */
+export function meantKey(path: KeyPath, key: string): string | null {
+  return closestWord(key, Object.keys(shapeAt(path)?.keys ?? {}))
+}
+
 /** What the schema says about the key at `path`; null where there is none. */
 export function shapeAt(path: KeyPath): Shape | null {
   let shape = shapeOf(CONFIG_SCHEMA)
@@ -49,14 +54,14 @@ export function shapeAt(path: KeyPath): Shape | null {
 }
 
 function unknownKeyRemedy(path: KeyPath, key: string): string {
-  const known = Object.keys(shapeAt(path)?.keys ?? {})
-  const meant = closestWord(key, known)
+  const meant = meantKey(path, key)
   if (meant !== null) return `did you mean ${meant}?`
   if (COLLECTOR_SECTIONS.includes(key)) {
     return 'remove it: it belongs to a collector; authgw has workload and control_plane'
   }
   const elsewhere = pathsOfKey(key).slice(0, 2)
   if (elsewhere.length > 0) return `move it: ${key} stands in ${elsewhere.join(' or ')}`
+  const known = Object.keys(shapeAt(path)?.keys ?? {})
   return known.length > 12
     ? 'remove it, or look it up in docs/configuration.md'
     : `remove it; the keys here are ${known.join(', ')}`

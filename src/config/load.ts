@@ -4,12 +4,13 @@
  */
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import type { z } from 'zod'
 import { ConfigError } from '../base/index.ts'
 import type { ConfigFault } from '../base/index.ts'
 import { checkConfig } from './check.ts'
 import { checkFiles } from './check-files.ts'
 import { Findings } from './findings.ts'
-import { faultsOfIssue, shapeAt, walkKnownKeys } from './issue-faults.ts'
+import { faultsOfIssue, meantKey, shapeAt, walkKnownKeys } from './issue-faults.ts'
 import { CONFIG_SCHEMA } from './schema.ts'
 import type { Config } from './schema.ts'
 import { ConfigTree, formatPath } from './tree.ts'
@@ -46,14 +47,22 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   prepare(tree)
   const parsed = CONFIG_SCHEMA.safeParse(tree.root)
   const faults = [...tree.faults]
-  for (const issue of parsed.error?.issues ?? []) faults.push(...faultsOfIssue(issue, tree))
+  const issues = parsed.error?.issues ?? []
+  const mistyped = meantPaths(issues)
+  faults.push(
+    ...issues.flatMap((issue) => faultsOfIssue(issue, tree)).filter(({ path }) => !mistyped.has(path)),
+  )
   const isReadable = tree.faults.every(({ path }) => path !== '')
   const findings = new Findings(tree)
   if (isReadable) {
     const { config, mended } = parsed.success ? { config: parsed.data, mended: [] } : parseWhatCanBe(tree)
     if (config !== null) {
       const found = checkConfig(config, tree)
-      faults.push(...found.faults.filter(({ path }) => !mended.some((cut) => touches(path, cut))))
+      faults.push(
+        ...found.faults.filter(
+          ({ path }) => !mistyped.has(path) && !mended.some((cut) => touches(path, cut)),
+        ),
+      )
       findings.warnings.push(...found.warnings)
     }
     warnOfNoEffect(tree, findings)
@@ -62,6 +71,20 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
   }
   if (faults.length > 0 || !parsed.success) throw new ConfigError(inOrder(firstOfEachPath(faults)))
   return { config: parsed.data, warnings: inOrder(findings.warnings), tree: tree.root }
+}
+
+/** Keys that are only missing because they are mistyped: to name the mistyped one is enough. */
+function meantPaths(issues: readonly z.core.$ZodIssue[]): Set<string> {
+  const paths = new Set<string>()
+  for (const issue of issues) {
+    if (issue.code !== 'unrecognized_keys') continue
+    const path = issue.path.filter((key) => typeof key !== 'symbol')
+    for (const key of issue.keys) {
+      const meant = meantKey(path, key)
+      if (meant !== null) paths.add(formatPath([...path, meant]))
+    }
+  }
+  return paths
 }
 
 function readTree(options: LoadOptions): ConfigTree {

@@ -12,7 +12,8 @@ import type { TreeSection } from './tree.ts'
 /** What stands in the place of a secret, as the collector prints it. */
 export const MASK = '[REDACTED]'
 
-const SECRET_FIELD = /^(?:authorization|proxy-authorization|cookie|.*(?:token|secret|api-?key|password).*)$/i
+const SECRET_FIELD =
+  /^(?:authorization|proxy-authorization|cookie|.*(?:token|secret|api[-_]?key|password).*)$/i
 
 /** Writes `tree` (LoadedConfig.tree) as YAML. `showsDefaults`: with the keys that were left out. */
 export function printConfig(tree: TreeSection, showsDefaults = true): string {

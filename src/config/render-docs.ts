@@ -13,7 +13,6 @@ import type { Shape } from './section.ts'
 export function renderJsonSchema(): string {
   const schema = z.toJSONSchema(CONFIG_SCHEMA, {
     io: 'input',
-    reused: 'ref',
     unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema }) => {
       const meta = FIELDS.get(zodSchema)

@@ -35,7 +35,7 @@ export function formatPath(path: KeyPath): string {
 }
 
 /** The most nodes a document may have, aliases counted as often as they are used: a guard against alias bombs. */
-const MAX_NODES = 50_000
+const MAX_NODES = 10_000
 
 /** Values merged from several sources, the later ones winning, and the places they come from. */
 export class ConfigTree {
@@ -143,7 +143,7 @@ export class ConfigTree {
       const section: TreeSection = {}
       for (const pair of node.items) {
         const keyNode = pair.key as Node
-        const key = isScalar(keyNode) ? String(keyNode.value) : ''
+        const key = isScalar(keyNode) ? keyText(keyNode.value) : ''
         const inner = key === '<<' ? path : [...path, key]
         if (key !== '<<') this.#places.set(keyOf(inner), at(keyNode.range?.[0] ?? 0))
         const value =
@@ -191,5 +191,9 @@ export class ConfigTree {
     })
   }
 }
+
+/** A merge key is parsed as a symbol. */
+const keyText = (value: unknown): string =>
+  typeof value === 'symbol' ? '<<' : typeof value === 'string' ? value : JSON.stringify(value)
 
 const keyOf = (path: KeyPath): string => path.join('\u0000')
