@@ -174,11 +174,17 @@ export const LIMITS = {
     25_600,
     'Overhead of small DATA frames: each costs max(0, 256 − payload), larger ones refill. Spent: GOAWAY.',
   ),
+  maxQueuedFrames: limit(
+    'max_queued_frames',
+    'count',
+    2000,
+    'Frames that wait unsent on a connection; at the cap we stop reading from it, and give it up after stall_timeout.',
+  ),
   maxQueuedBytes: limit(
     'max_queued_size',
     'bytes',
     4 * MIB,
-    'Output queued a connection; at the cap its source gets no more credit.',
+    'Octets that wait unsent on a connection, DATA apart: as for max_queued_frames. DATA is bounded by the windows of where it comes from.',
   ),
   initialStreamWindowBytes: limit(
     'initial_stream_window',
@@ -254,6 +260,8 @@ export class PeerBudget {
   readonly #settingsFrames: TokenBucket
   readonly #idlePings: TokenBucket
   #smallData: number
+  /** Count of turns when the small-DATA budget was first seen overdrawn; -1 while it is not. */
+  #overdrawnAtFlush = -1
   #honestPings = 0
   #windowUpdates: number
   #priorities: number
@@ -297,21 +305,33 @@ export class PeerBudget {
     this.#windowUpdates += 20
   }
 
-  /** A DATA frame came: false when it is one too many of the empty or the small. */
-  dataFrame(
-    payloadBytes: number,
-    isEnd: boolean,
-    nowMs: number,
-  ): 'ok' | 'empty_data_flood' | 'small_data_flood' {
+  /**
+   * A DATA frame came: false when it is one too many of the empty. Small ones are only counted here; the first of a
+   * stream is free, since a unary call may well be small, and streams have a limit of their own.
+   */
+  dataFrame(payloadBytes: number, isFirst: boolean, isEnd: boolean, nowMs: number): boolean {
     this.#honestPings = Math.min(this.#honestPings + this.#limits.pingsPerWork, 100_000)
-    if (isEnd) return 'ok'
-    if (payloadBytes === 0) return this.#emptyData.take(1, nowMs) ? 'ok' : 'empty_data_flood'
+    if (isEnd) return true
+    if (payloadBytes === 0) return this.#emptyData.take(1, nowMs)
     if (payloadBytes >= 256) {
       this.#smallData = Math.min(this.#smallData + payloadBytes, this.#limits.smallDataBudget)
-      return 'ok'
+    } else if (!isFirst) {
+      this.#smallData -= 256 - payloadBytes
     }
-    this.#smallData -= 256 - payloadBytes
-    return this.#smallData >= 0 ? 'ok' : 'small_data_flood'
+    return true
+  }
+
+  /**
+   * Whether small DATA frames pile up: the budget was overdrawn before the last turn ended, and forwarding has not made
+   * up for it. What came in this very turn is not judged yet: an honest burst arrives in one chunk.
+   */
+  isSmallDataSpent(flushCount: number): boolean {
+    if (this.#smallData >= 0) {
+      this.#overdrawnAtFlush = -1
+      return false
+    }
+    if (this.#overdrawnAtFlush < 0) this.#overdrawnAtFlush = flushCount
+    return flushCount > this.#overdrawnAtFlush
   }
 
   /** The other leg has taken a frame: what it cost is given back, so that only frames that pile up count. */

@@ -165,9 +165,18 @@ export class H2Connection {
   /** Takes octets from the socket. Views of `chunk` may be kept until they are sent: its memory is not to be reused. */
   receive(chunk: Buffer): void {
     if (this.phase === FINISHED) return
+    if (this.budget.isSmallDataSpent(this.turn.flushCount)) return this.fail('small_data_flood')
     this.timers.onReceived()
     this.#reader.push(chunk)
-    this.timers.onAssembly(this.#reader.isMidFrame || this.#inbound.isInHeaderBlock, this.#inbound.frameCount)
+    if (this.isFinished) return
+    const inbound = this.#inbound
+    this.timers.onAssembly(
+      this.#reader.isMidFrame,
+      inbound.isInHeaderBlock,
+      inbound.frameCount,
+      inbound.blockCount,
+    )
+    if (!this.wantsRead) this.timers.onPaused()
   }
 
   /** Moves output to `out`, DATA until about `maxBytes` are pending; returns the octets moved. */
@@ -179,6 +188,7 @@ export class H2Connection {
     }
     this.queuedControlCount = 0
     const bytes = this.writer.take(out)
+    this.timers.onResumed()
     if (this.phase === DRAINING) this.#finishWhenIdle()
     return bytes
   }
@@ -197,7 +207,12 @@ export class H2Connection {
 
   /** False while too many answers wait unsent: stop reading, so that a peer that does not read cannot make us grow. */
   get wantsRead(): boolean {
-    return this.queuedControlCount < this.limits.pausingControlFrames
+    const { limits, writer } = this
+    return (
+      this.queuedControlCount < limits.pausingControlFrames &&
+      writer.pendingFrameCount < limits.maxQueuedFrames &&
+      writer.pendingBytes < limits.maxQueuedBytes
+    )
   }
 
   /** Whether a header block is open. */
@@ -321,9 +336,11 @@ export class H2Connection {
   resetStream(stream: H2Stream, code: number): void {
     if (stream.isOver) return
     const isPeerDone = !isPeerOpen(stream.state)
-    this.writer.rstStream(stream.id, code)
-    this.stats.resetsOut++
-    this.markDirty()
+    if (this.phase !== FINISHED) {
+      this.writer.rstStream(stream.id, code)
+      this.stats.resetsOut++
+      this.markDirty()
+    }
     if (!isPeerDone) this.streams.rememberReset(stream.id)
     this.forget(stream)
   }
@@ -534,8 +551,8 @@ export class H2Connection {
 
   /** An answer to a PING of ours. */
   onPingAck(payload: Buffer): void {
-    if (payload.equals(DRAIN_PING)) this.#announceEnd()
-    else if (payload.equals(KEEPALIVE_PING)) this.timers.onKeepaliveAck()
+    if (payload.equals(KEEPALIVE_PING)) this.timers.onKeepaliveAck()
+    else if (this.phase === ANNOUNCED && payload.equals(DRAIN_PING)) this.#announceEnd()
   }
 
   #writeBlock(stream: H2Stream, list: HeaderList, extra: HeaderField | null, isEnd: boolean): void {

@@ -11,7 +11,7 @@ import type { H2Connection } from './connection.ts'
 import { RESET_BY_PEER } from './handler.ts'
 import { HeaderBlock } from './header-block.ts'
 import { contentLengthOf, requestFault, responseFault, trailersFault } from './header-list.ts'
-import { ANNOUNCED, DRAINING, FINISHED } from './phase.ts'
+import { DRAINING, FINISHED } from './phase.ts'
 import { widened } from './send-window.ts'
 import type { H2Stream } from './stream.ts'
 import { isPeerOpen, RECV_END } from './stream-state.ts'
@@ -29,6 +29,8 @@ const EARLY_RESET_MS = 1000
 export class Inbound implements FrameSink {
   /** Frames seen, for the frame time-out. */
   frameCount = 0
+  /** Header blocks begun, for the header block time-out. */
+  blockCount = 0
   readonly #connection: H2Connection
   readonly #block = new HeaderBlock()
   /** Stream of the DATA frame that is being read; null when its octets are nobody's. */
@@ -66,10 +68,12 @@ export class Inbound implements FrameSink {
       connection.creditConnection(lengthBytes)
       return connection.fail(fault)
     }
+    const isFirst = stream.receivedBytes === 0
     stream.receivedBytes += lengthBytes
     this.#isDataLast = (flags & FrameFlag.END_STREAM) !== 0
-    const verdict = connection.budget.dataFrame(lengthBytes, this.#isDataLast, connection.turn.nowMs)
-    if (verdict !== 'ok') return connection.fail(verdict)
+    if (!connection.budget.dataFrame(lengthBytes, isFirst, this.#isDataLast, connection.turn.nowMs)) {
+      return connection.fail('empty_data_flood')
+    }
     this.#dataStream = stream
     this.#dataRestBytes = lengthBytes
     if (!connection.isServer && !stream.hasResponseHead) connection.failStream(stream, 'response_malformed')
@@ -85,6 +89,7 @@ export class Inbound implements FrameSink {
       return
     }
     this.#dataStream = null
+    this.frameCount++
     // RFC 9113 §6.9.1: padding counts, and nobody will ever forward it.
     const paddingBytes = this.#dataRestBytes
     if (paddingBytes > 0) {
@@ -115,8 +120,7 @@ export class Inbound implements FrameSink {
       return
     }
     // RFC 9113 §6.8: after our GOAWAY the peer may still send on streams that we ignore.
-    if (was === UNKNOWN_IDLE && connection.phase >= ANNOUNCED && connection.isServer && streamId % 2 === 1)
-      return
+    if (was === UNKNOWN_IDLE && this.#isAboveGoaway(streamId)) return
     connection.fail(
       was === UNKNOWN_IDLE || was === UNKNOWN_SKIPPED ? 'frame_on_idle_stream' : 'data_on_closed_stream',
     )
@@ -134,7 +138,10 @@ export class Inbound implements FrameSink {
     if (dependsOn === streamId) return this.#connection.fail('priority_self_dependency')
     const isEnd = (flags & FrameFlag.END_STREAM) !== 0
     if ((flags & FrameFlag.END_HEADERS) !== 0) this.#onBlock(streamId, isEnd, fragment)
-    else this.#block.open(streamId, isEnd, fragment)
+    else {
+      this.blockCount++
+      this.#block.open(streamId, isEnd, fragment)
+    }
   }
 
   onContinuation(_streamId: number, flags: number, fragment: Buffer): void {
@@ -270,11 +277,8 @@ export class Inbound implements FrameSink {
     connection.stats.resetsIn++
     const stream = connection.streams.find(streamId)
     if (stream === undefined) {
-      const was = connection.streams.unknown(streamId)
-      const isIgnored = connection.phase >= ANNOUNCED && connection.isServer && streamId % 2 === 1
-      if ((was === UNKNOWN_IDLE && !isIgnored) || was === UNKNOWN_SKIPPED)
-        connection.fail('frame_on_idle_stream')
-      else connection.streams.forgetReset(streamId)
+      if (this.#isIdle(streamId)) return connection.fail('frame_on_idle_stream')
+      connection.streams.forgetReset(streamId)
       return
     }
     const nowMs = connection.turn.nowMs
@@ -356,10 +360,7 @@ export class Inbound implements FrameSink {
     }
     const stream = connection.streams.find(streamId)
     if (stream === undefined) {
-      const was = connection.streams.unknown(streamId)
-      const isIgnored = connection.phase >= ANNOUNCED && connection.isServer && streamId % 2 === 1
-      if ((was === UNKNOWN_IDLE && !isIgnored) || was === UNKNOWN_SKIPPED)
-        connection.fail('frame_on_idle_stream')
+      if (this.#isIdle(streamId)) connection.fail('frame_on_idle_stream')
       return
     }
     const sum = widened(stream.sendWindowBytes, increment)
@@ -374,6 +375,18 @@ export class Inbound implements FrameSink {
   onUnknownFrame(): void {
     this.frameCount++
     this.#isAfterSettings()
+  }
+
+  /** Whether an identifier without a stream was never used. Those above our GOAWAY do not count: they are ignored. */
+  #isIdle(streamId: number): boolean {
+    const was = this.#connection.streams.unknown(streamId)
+    return was === UNKNOWN_SKIPPED || (was === UNKNOWN_IDLE && !this.#isAboveGoaway(streamId))
+  }
+
+  /** RFC 9113 §6.8: a stream that the peer opened after our last GOAWAY, and that we ignore. */
+  #isAboveGoaway(streamId: number): boolean {
+    const { phase, isServer } = this.#connection
+    return phase >= DRAINING && isServer && streamId % 2 === 1
   }
 
   /** RFC 9113 §3.4: SETTINGS open each side. */

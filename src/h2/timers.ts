@@ -10,6 +10,8 @@ import type { H2Connection } from './connection.ts'
 const LATE_MS = 1000
 /** How long the final GOAWAY waits for the answer to the drain PING. */
 const DRAIN_ACK_MS = 1000
+/** How long a connection that was quiet may take to answer the PING that goes with its next call (http2.md §4). */
+const PROBE_TIMEOUT_MS = 5000
 
 /** The times of one connection; Infinity for those that do not run. Monotonic ms. */
 export class ConnectionTimers {
@@ -19,18 +21,29 @@ export class ConnectionTimers {
   readonly #jitter: number
   #keepaliveMs = Infinity
   #keepaliveTimeoutMs = Infinity
+  #isStopped = false
+  #isIdle = true
   #lastReceivedMs: number
-  #framesAtAssembly = 0
+  /** When we stopped reading, because our answers are not taken. */
+  #pausedSinceMs = Infinity
+  #framesAtLook = 0
+  #blocksAtLook = 0
+  // The times that judge the peer.
   #prefaceAtMs = Infinity
   #settingsAckAtMs = Infinity
-  #assemblyAtMs = Infinity
+  #blockAtMs = Infinity
+  #frameAtMs = Infinity
+  #stallLookAtMs = Infinity
+  #keepaliveAckAtMs = Infinity
+  #keepaliveSentMs = 0
+  /** When a peer that takes none of our answers is given up. */
+  #unreadAtMs = Infinity
+  // The times that are our own business.
   #idleAtMs = Infinity
   #ageAtMs = Infinity
   #drainAckAtMs = Infinity
   #graceAtMs = Infinity
-  #stallLookAtMs = Infinity
   #keepaliveAtMs = Infinity
-  #keepaliveAckAtMs = Infinity
 
   /** @param jitter in [0, 1): moves the age by up to ± 10 %, so that connections made together do not end together */
   constructor(connection: H2Connection, wheel: DeadlineWheel, jitter: number) {
@@ -45,6 +58,7 @@ export class ConnectionTimers {
     const { limits, turn, isServer } = this.#connection
     this.#keepaliveMs = keepaliveMs
     this.#keepaliveTimeoutMs = keepaliveTimeoutMs
+    this.#lastReceivedMs = turn.nowMs
     this.#prefaceAtMs = turn.nowMs + limits.prefaceTimeoutMs
     this.#settingsAckAtMs = turn.nowMs + limits.settingsAckTimeoutMs
     this.#idleAtMs = turn.nowMs + limits.idleTimeoutMs
@@ -52,7 +66,9 @@ export class ConnectionTimers {
     this.#arm()
   }
 
+  /** Final: no deadline is set from now on. */
   stop(): void {
+    this.#isStopped = true
     this.#wheel.clear(this.#deadline)
   }
 
@@ -69,31 +85,58 @@ export class ConnectionTimers {
     this.#settingsAckAtMs = Infinity
   }
 
-  /** After each chunk: whether a frame or header block is incomplete, and how many frames were seen so far. */
-  onAssembly(isIncomplete: boolean, frameCount: number): void {
-    if (!isIncomplete) {
-      this.#assemblyAtMs = Infinity
-      return
+  /** After each chunk: what of a frame or a header block is incomplete, and how many of them were begun so far. */
+  onAssembly(isMidFrame: boolean, isInBlock: boolean, frameCount: number, blockCount: number): void {
+    const { turn, limits } = this.#connection
+    if (!isMidFrame) {
+      this.#frameAtMs = Infinity
+    } else if (this.#frameAtMs === Infinity || frameCount !== this.#framesAtLook) {
+      this.#framesAtLook = frameCount
+      this.#frameAtMs = turn.nowMs + limits.frameTimeoutMs
+      this.#armAtMost(this.#frameAtMs)
     }
-    if (this.#assemblyAtMs !== Infinity && frameCount === this.#framesAtAssembly) return
-    this.#framesAtAssembly = frameCount
-    this.#assemblyAtMs = this.#connection.turn.nowMs + this.#connection.limits.frameTimeoutMs
-    this.#armAtMost(this.#assemblyAtMs)
+    if (!isInBlock) {
+      this.#blockAtMs = Infinity
+    } else if (this.#blockAtMs === Infinity || blockCount !== this.#blocksAtLook) {
+      this.#blocksAtLook = blockCount
+      this.#blockAtMs = turn.nowMs + limits.headerBlockTimeoutMs
+      this.#armAtMost(this.#blockAtMs)
+    }
+  }
+
+  /** We stop reading until our answers are taken. */
+  onPaused(): void {
+    if (this.#pausedSinceMs !== Infinity) return
+    this.#pausedSinceMs = this.#connection.turn.nowMs
+    this.#unreadAtMs = this.#pausedSinceMs + this.#connection.limits.stallTimeoutMs
+    this.#armAtMost(this.#unreadAtMs)
+  }
+
+  /** Our answers were taken: the peer gets back the time in which we did not read. */
+  onResumed(): void {
+    if (this.#pausedSinceMs === Infinity) return
+    this.#forgive(this.#connection.turn.nowMs - this.#pausedSinceMs)
+    this.#pausedSinceMs = Infinity
+    this.#unreadAtMs = Infinity
+    this.#arm()
   }
 
   /** The number of open streams has changed. */
   onStreamCount(count: number): void {
-    const nowMs = this.#connection.turn.nowMs
+    const { turn, limits } = this.#connection
     if (count === 0) {
-      this.#idleAtMs = nowMs + this.#connection.limits.idleTimeoutMs
+      this.#isIdle = true
       this.#stallLookAtMs = Infinity
       this.#keepaliveAtMs = Infinity
-      return
-    }
-    this.#idleAtMs = Infinity
-    if (this.#stallLookAtMs === Infinity) {
-      this.#stallLookAtMs = nowMs + this.#connection.limits.stallTimeoutMs
-      this.#keepaliveAtMs = nowMs + this.#keepaliveMs
+      this.#idleAtMs = turn.nowMs + limits.idleTimeoutMs
+      this.#armAtMost(this.#idleAtMs)
+    } else if (this.#isIdle) {
+      this.#isIdle = false
+      this.#idleAtMs = Infinity
+      this.#stallLookAtMs = turn.nowMs + limits.stallTimeoutMs
+      this.#keepaliveAtMs = turn.nowMs + this.#keepaliveMs
+      // A connection that was quiet for long may be dead and not know it: its next call takes a PING along.
+      if (turn.nowMs - this.#lastReceivedMs >= this.#keepaliveMs) this.#probe(turn.nowMs, PROBE_TIMEOUT_MS)
       this.#armAtMost(Math.min(this.#stallLookAtMs, this.#keepaliveAtMs))
     }
   }
@@ -110,27 +153,33 @@ export class ConnectionTimers {
   }
 
   #earliestMs(): number {
-    return Math.min(
-      this.#prefaceAtMs,
-      this.#settingsAckAtMs,
-      this.#assemblyAtMs,
+    const ownMs = Math.min(
       this.#idleAtMs,
       this.#ageAtMs,
       this.#drainAckAtMs,
       this.#graceAtMs,
-      this.#stallLookAtMs,
       this.#keepaliveAtMs,
+      this.#unreadAtMs,
+    )
+    if (this.#pausedSinceMs !== Infinity) return ownMs
+    return Math.min(
+      ownMs,
+      this.#prefaceAtMs,
+      this.#settingsAckAtMs,
+      this.#blockAtMs,
+      this.#frameAtMs,
+      this.#stallLookAtMs,
       this.#keepaliveAckAtMs,
     )
   }
 
   #arm(): void {
-    this.#wheel.set(this.#deadline, this.#earliestMs())
+    if (!this.#isStopped) this.#wheel.set(this.#deadline, this.#earliestMs())
   }
 
   /** Wakes no later than `atMs`; a deadline that turns out too early costs one look. */
   #armAtMost(atMs: number): void {
-    if (atMs < this.#deadline.atMs) this.#wheel.set(this.#deadline, atMs)
+    if (atMs < this.#deadline.atMs && !this.#isStopped) this.#wheel.set(this.#deadline, atMs)
   }
 
   /** The deadline has come. Only the wheel calls this. */
@@ -138,42 +187,42 @@ export class ConnectionTimers {
     const connection = this.#connection
     const lateMs = nowMs - this.#earliestMs()
     if (lateMs > LATE_MS) this.#forgive(lateMs)
-    else if (!connection.wantsRead) this.#forgive(LATE_MS)
-    else this.#judge(nowMs)
-    if (connection.isFinished) return
-    this.#act(nowMs)
-    if (!connection.isFinished) this.#arm()
+    else if (nowMs >= this.#unreadAtMs) connection.fail('control_queue_flood')
+    else if (this.#pausedSinceMs === Infinity) this.#judge(nowMs)
+    if (!connection.isFinished) this.#act(nowMs)
+    this.#arm()
   }
 
   /** Gives the peer the time that we lost. */
   #forgive(ms: number): void {
     this.#prefaceAtMs += ms
     this.#settingsAckAtMs += ms
-    this.#assemblyAtMs += ms
+    this.#blockAtMs += ms
+    this.#frameAtMs += ms
     this.#stallLookAtMs += ms
     this.#keepaliveAckAtMs += ms
+    this.#unreadAtMs += ms
+  }
+
+  #overdue(nowMs: number): FaultToken | null {
+    if (nowMs >= this.#prefaceAtMs) return 'preface_late'
+    if (nowMs >= this.#blockAtMs) return 'header_block_late'
+    if (nowMs >= this.#frameAtMs) return 'frame_late'
+    return nowMs >= this.#settingsAckAtMs ? 'settings_ack_late' : null
   }
 
   /** The times that blame the peer. */
   #judge(nowMs: number): void {
     const connection = this.#connection
-    const overdue: FaultToken | null =
-      nowMs >= this.#prefaceAtMs
-        ? 'preface_late'
-        : nowMs >= this.#assemblyAtMs
-          ? connection.isInHeaderBlock
-            ? 'header_block_late'
-            : 'frame_late'
-          : nowMs >= this.#settingsAckAtMs
-            ? 'settings_ack_late'
-            : null
+    const overdue = this.#overdue(nowMs)
     if (overdue !== null) return connection.fail(overdue)
     if (nowMs >= this.#keepaliveAckAtMs) {
-      connection.close(
-        H2Code.NO_ERROR,
-        new TransportError('no_response', 'the peer did not answer a keepalive PING'),
-      )
-      return
+      this.#keepaliveAckAtMs = Infinity
+      // Whatever came since then shows as well that somebody is there.
+      if (this.#lastReceivedMs <= this.#keepaliveSentMs) {
+        connection.close(H2Code.NO_ERROR, new TransportError('no_response', 'the peer did not answer a PING'))
+        return
+      }
     }
     if (nowMs >= this.#stallLookAtMs) {
       this.#stallLookAtMs = nowMs + connection.limits.stallTimeoutMs
@@ -188,7 +237,6 @@ export class ConnectionTimers {
       const isWaiting = stream.queue.bytes > 0
       if (isWaiting && stream.wasWaitingAtLook && stream.sentSinceLookBytes < connection.limits.stallBytes) {
         connection.failStream(stream, 'stalled')
-        connection.glitch(1)
       }
       stream.wasWaitingAtLook = isWaiting
       stream.sentSinceLookBytes = 0
@@ -224,10 +272,16 @@ export class ConnectionTimers {
       return
     }
     this.#keepaliveAtMs = nowMs + this.#keepaliveMs
-    if (this.#keepaliveAckAtMs === Infinity) {
-      this.#keepaliveAckAtMs = nowMs + this.#keepaliveTimeoutMs
-      this.#connection.sendKeepalive()
-    }
+    this.#probe(nowMs, this.#keepaliveTimeoutMs)
+  }
+
+  /** Sends a PING that wants an answer, unless one is under way. */
+  #probe(nowMs: number, timeoutMs: number): void {
+    if (this.#keepaliveAckAtMs !== Infinity) return
+    this.#keepaliveSentMs = nowMs
+    this.#keepaliveAckAtMs = nowMs + Math.min(timeoutMs, this.#keepaliveTimeoutMs)
+    this.#armAtMost(this.#keepaliveAckAtMs)
+    this.#connection.sendKeepalive()
   }
 }
 

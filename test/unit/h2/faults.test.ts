@@ -153,7 +153,9 @@ const CASES: Partial<Record<FaultToken, FaultCase>> = {
     act: (peer) => {
       peer.handler.credits = false
       peer.headers(1, REQUEST)
-      repeat(101, () => peer.data(1, 1))
+      // The first of a stream is free; what comes in one turn is judged in the next.
+      repeat(102, () => peer.data(1, 1))
+      peer.flush().data(1, 1).flush().data(1, 1)
     },
   },
   glitch_flood: {
