@@ -38,6 +38,8 @@ export class Turn {
   nowMs: number
   /** Unix ms, read once a turn. */
   wallMs: number
+  /** How many turns have ended: what was received before the last one has had its chance to be forwarded. */
+  flushCount = 0
   readonly #clock: Clock
   readonly #requestFlush: () => void
   #waiting: Flushable[] = []
@@ -70,5 +72,6 @@ export class Turn {
     this.#flushing = links
     for (let i = 0; i < links.length; i++) links[i]!.flush()
     links.length = 0
+    this.flushCount++
   }
 }

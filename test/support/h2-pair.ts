@@ -322,6 +322,7 @@ export class RawPeer {
 
   /** Lets the connection write, and writes its frames down. */
   flush(maxBytes = Infinity): this {
+    this.end.bench.turn.flushAll()
     for (const bytes of cutFrames(this.end.drain(maxBytes))) {
       if (bytes.length !== PREFACE.length || bytes[0] !== 0x50) this.#note(bytes)
     }
