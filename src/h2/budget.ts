@@ -170,8 +170,8 @@ export const LIMITS = {
   ),
   smallDataBudget: limit(
     'small_data',
-    'count',
-    25_600,
+    'bytes',
+    8 * MIB,
     'Overhead of small DATA frames: each costs max(0, 256 − payload), larger ones refill. Spent: GOAWAY.',
   ),
   maxQueuedFrames: limit(
@@ -251,6 +251,20 @@ export const DEFAULT_H2_LIMITS: H2Limits = Object.fromEntries(
   Object.entries(LIMITS).map(([name, entry]) => [name, entry.default]),
 ) as unknown as H2Limits
 
+/** What a DATA frame costs us beyond its octets, in octets (http2.md §4). */
+const FRAME_OVERHEAD_BYTES = 256
+
+/** What a small DATA frame costs while it waits, in octets. END_STREAM frames and empty ones are free: others count those. */
+export function dataOverheadBytes(lengthBytes: number, isEnd: boolean): number {
+  return isEnd || lengthBytes === 0 ? 0 : Math.max(0, FRAME_OVERHEAD_BYTES - lengthBytes)
+}
+
+/** Frames on a stream that may cross our reset: HEADERS, trailers, RST_STREAM, and one to spare. */
+const STRAY_FRAMES_PER_STREAM = 4
+
+/** PINGs that work may have explained in advance. */
+const MAX_HONEST_PINGS = 100_000
+
 /** The budgets of one connection: what a peer may do in the odd and the small before it is told to calm down. */
 export class PeerBudget {
   readonly #limits: H2Limits
@@ -265,6 +279,7 @@ export class PeerBudget {
   #honestPings = 0
   #windowUpdates: number
   #priorities: number
+  #strayFrames = STRAY_FRAMES_PER_STREAM
 
   constructor(limits: H2Limits, nowMs: number) {
     this.#limits = limits
@@ -297,12 +312,14 @@ export class PeerBudget {
   streamOpened(): void {
     this.#windowUpdates += 2
     this.#priorities += this.#limits.priorityFrames
-    this.#honestPings = Math.min(this.#honestPings + this.#limits.pingsPerWork, 100_000)
+    this.#strayFrames += STRAY_FRAMES_PER_STREAM
+    this.#explainPings(1)
   }
 
-  /** We sent a DATA frame: it explains up to 20 WINDOW_UPDATEs. */
-  dataFrameSent(): void {
-    this.#windowUpdates += 20
+  /** We sent DATA frames: each explains up to 20 WINDOW_UPDATEs, and PINGs of a peer that measures its bandwidth. */
+  dataFramesSent(count: number): void {
+    this.#windowUpdates += 20 * count
+    this.#explainPings(count)
   }
 
   /**

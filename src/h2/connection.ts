@@ -13,6 +13,7 @@ import {
   type Turn,
 } from '../base/index.ts'
 import {
+  DEFAULT_HEADER_TABLE_SIZE,
   faultCode,
   FrameFlag,
   FrameReader,
@@ -129,7 +130,8 @@ export class H2Connection {
     this.held = options.held
     this.budget = new PeerBudget(limits, this.turn.nowMs)
     this.decoder = new HpackDecoder({
-      maxTableBytes: limits.headerTableBytes,
+      // RFC 9113 §6.5.3: until our SETTINGS are acknowledged the initial value is in force.
+      maxTableBytes: Math.max(limits.headerTableBytes, DEFAULT_HEADER_TABLE_SIZE),
       maxListBytes: limits.maxHeaderListBytes,
       maxFieldCount: limits.maxFieldCount,
       maxFieldBytes: limits.maxFieldBytes,
@@ -349,7 +351,7 @@ export class H2Connection {
     // What an orderly end left held is credited as it is taken; a reset has credited it already.
     const bytes = Math.min(wantedBytes, stream.recvWindow.heldBytes)
     if (bytes <= 0) return
-    this.budget.frameForwarded()
+    this.#releaseOverhead(stream, bytes)
     stream.recvWindow.credit(bytes)
     this.creditConnection(bytes)
     if (stream.isOver) this.#orphanHeldBytes -= bytes
@@ -447,6 +449,8 @@ export class H2Connection {
     this.resetStream(stream, code)
     this.countControl()
     this.handler.onStreamReset(stream, code, RESET_BY_FAULT, token)
+    // A peer that makes us send resets at will costs us calls that its stream limit does not count (MadeYouReset).
+    this.glitch(1)
   }
 
   /** Refuses a stream that was never made. */
@@ -507,7 +511,7 @@ export class H2Connection {
 
   onSent(stream: H2Stream, bytes: number, frameCount: number): void {
     this.stats.dataBytesOut += bytes
-    for (let i = 0; i < frameCount; i++) this.budget.dataFrameSent()
+    this.budget.dataFramesSent(frameCount)
     this.handler.onDataSent(stream, bytes)
   }
 
@@ -532,6 +536,7 @@ export class H2Connection {
     if (isOrderly) {
       this.#orphanHeldBytes += heldBytes
     } else if (heldBytes > 0) {
+      this.#releaseOverhead(stream, heldBytes)
       stream.recvWindow.credit(heldBytes)
       this.creditConnection(heldBytes)
     }
@@ -549,10 +554,12 @@ export class H2Connection {
     this.markDirty()
   }
 
-  /** An answer to a PING of ours. */
-  onPingAck(payload: Buffer): void {
-    if (payload.equals(KEEPALIVE_PING)) this.timers.onKeepaliveAck()
-    else if (this.phase === ANNOUNCED && payload.equals(DRAIN_PING)) this.#announceEnd()
+  /** An answer to a PING; false when it is none of ours. */
+  onPingAck(payload: Buffer): boolean {
+    if (payload.equals(KEEPALIVE_PING)) return this.timers.onKeepaliveAck()
+    if (!payload.equals(DRAIN_PING) || this.phase === RUNNING) return false
+    this.#announceEnd()
+    return true
   }
 
   #writeBlock(stream: H2Stream, list: HeaderList, extra: HeaderField | null, isEnd: boolean): void {

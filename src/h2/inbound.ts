@@ -9,6 +9,7 @@ import { FrameFlag, type FrameSink } from '../frame/index.ts'
 import type { HeaderList } from '../hpack/index.ts'
 import type { H2Connection } from './connection.ts'
 import { RESET_BY_PEER } from './handler.ts'
+import { dataOverheadBytes } from './budget.ts'
 import { HeaderBlock } from './header-block.ts'
 import { contentLengthOf, requestFault, responseFault, trailersFault } from './header-list.ts'
 import { DRAINING, FINISHED } from './phase.ts'
@@ -115,8 +116,12 @@ export class Inbound implements FrameSink {
     const connection = this.#connection
     connection.creditConnection(lengthBytes)
     const was = connection.streams.unknown(streamId)
+    const isLast = (flags & FrameFlag.END_STREAM) !== 0
+    if (!connection.budget.dataFrame(lengthBytes, isLast, connection.turn.nowMs)) {
+      return connection.fail('empty_data_flood')
+    }
     if (was === UNKNOWN_RESET_BY_US) {
-      if ((flags & FrameFlag.END_STREAM) !== 0) connection.streams.forgetReset(streamId)
+      if (isLast) connection.streams.forgetReset(streamId)
       return
     }
     // RFC 9113 §6.8: after our GOAWAY the peer may still send on streams that we ignore.
@@ -145,9 +150,9 @@ export class Inbound implements FrameSink {
   }
 
   onContinuation(_streamId: number, flags: number, fragment: Buffer): void {
-    const { limits, turn, budget } = this.#connection
+    const { limits } = this.#connection
     this.frameCount++
-    if (fragment.length === 0 && !budget.glitch(1, turn.nowMs)) return this.#connection.fail('glitch_flood')
+    if (fragment.length === 0) this.#connection.glitch(1)
     const isTooMuch = !this.#block.append(
       fragment,
       limits.maxContinuationFrames,
@@ -187,7 +192,7 @@ export class Inbound implements FrameSink {
     const was = streams.unknown(streamId)
     if (was === UNKNOWN_RESET_BY_US) {
       if (isEnd) streams.forgetReset(streamId)
-      return
+      return this.#onStrayFrame()
     }
     if (was === UNKNOWN_IDLE && connection.isServer) return this.#onRequest(streamId, list, isEnd)
     connection.fail(
@@ -210,7 +215,10 @@ export class Inbound implements FrameSink {
     }
     if (streams.liveCount >= limits.maxConcurrentStreams) {
       streams.noteOpened(streamId)
-      return connection.refuseStreamId(streamId, 'stream_limit')
+      connection.refuseStreamId(streamId, 'stream_limit')
+      // Until our SETTINGS are acknowledged the peer may not know the limit.
+      if (connection.unackedSettingsCount === 0) connection.glitch(1)
+      return
     }
     let fault = list.isTruncated ? null : requestFault(list)
     const contentLengthBytes = list.isTruncated || fault !== null ? -1 : contentLengthOf(list)
@@ -279,7 +287,7 @@ export class Inbound implements FrameSink {
     if (stream === undefined) {
       if (this.#isIdle(streamId)) return connection.fail('frame_on_idle_stream')
       connection.streams.forgetReset(streamId)
-      return
+      return this.#onStrayFrame()
     }
     const nowMs = connection.turn.nowMs
     const isEarly = connection.isServer && (!stream.isAdmitted || nowMs - stream.openedAtMs < EARLY_RESET_MS)
@@ -299,6 +307,8 @@ export class Inbound implements FrameSink {
     const fault =
       peer.apply(payload, !connection.isServer) ?? this.#moveWindows(peer.initialWindowBytes - windowBefore)
     if (fault !== null) return connection.fail(fault)
+    // RFC 7541 §4.2: the lowest size in between is to be told as well.
+    connection.encoder.setPeerMaxTableBytes(peer.lowestHeaderTableBytes)
     connection.encoder.setPeerMaxTableBytes(peer.headerTableBytes)
     connection.writer.settingsAck()
     connection.countControl()
@@ -335,7 +345,10 @@ export class Inbound implements FrameSink {
     const connection = this.#connection
     this.frameCount++
     if (!this.#isAfterSettings()) return
-    if ((flags & FrameFlag.ACK) !== 0) return connection.onPingAck(payload)
+    if ((flags & FrameFlag.ACK) !== 0) {
+      if (!connection.onPingAck(payload)) this.#onIdleFrame()
+      return
+    }
     connection.stats.pingsIn++
     if (!connection.budget.ping(connection.turn.nowMs)) return connection.fail('ping_flood')
     connection.writer.ping(payload, true)
@@ -344,7 +357,10 @@ export class Inbound implements FrameSink {
 
   onGoaway(lastStreamId: number, code: number): void {
     this.frameCount++
-    if (this.#isAfterSettings()) this.#connection.peerGoaway(lastStreamId, code)
+    if (!this.#isAfterSettings()) return
+    const connection = this.#connection
+    if (connection.peerGoawayLastId !== Infinity) this.#onIdleFrame()
+    if (connection.phase !== FINISHED) connection.peerGoaway(lastStreamId, code)
   }
 
   onWindowUpdate(streamId: number, increment: number): void {
@@ -374,7 +390,17 @@ export class Inbound implements FrameSink {
   /** RFC 9113 §4.1: unknown types are ignored. */
   onUnknownFrame(): void {
     this.frameCount++
-    this.#isAfterSettings()
+    if (this.#isAfterSettings()) this.#onIdleFrame()
+  }
+
+  #onIdleFrame(): void {
+    const connection = this.#connection
+    if (!connection.budget.idleFrame(connection.turn.nowMs)) connection.fail('glitch_flood')
+  }
+
+  #onStrayFrame(): void {
+    const connection = this.#connection
+    if (!connection.budget.strayFrame(connection.turn.nowMs)) connection.fail('glitch_flood')
   }
 
   /** Whether an identifier without a stream was never used. Those above our GOAWAY do not count: they are ignored. */

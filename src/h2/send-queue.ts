@@ -12,6 +12,9 @@ import { isLocalOpen } from './stream-state.ts'
 /** What a stream may send before it is another's turn: one full frame. */
 const QUANTUM_BYTES = DEFAULT_MAX_FRAME_SIZE
 
+/** Streams that are over and may stand in the round robin before it is swept. */
+const MAX_DEAD_STREAMS = 64
+
 /** Told what has been sent; implemented by the connection. */
 export interface SendQueueOwner {
   /** `bytes` of DATA in `frameCount` frames have left; called once a stream and turn. */
@@ -27,6 +30,8 @@ export class SendQueue {
   /** DATA octets queued on all streams. */
   queuedBytes = 0
   readonly #ready = new Ring<H2Stream>()
+  /** Streams in `ready` that are over. */
+  #deadCount = 0
   readonly #writer: FrameWriter
   readonly #owner: SendQueueOwner
 
@@ -62,6 +67,8 @@ export class SendQueue {
   drop(stream: H2Stream): void {
     this.queuedBytes -= stream.queue.clear()
     stream.queuedTrailers = null
+    if (stream.isScheduled && ++this.#deadCount > Math.max(MAX_DEAD_STREAMS, this.#ready.length / 2))
+      this.#sweep()
   }
 
   /** Adds to the connection window; false when it would pass 2^31−1. */
@@ -81,10 +88,24 @@ export class SendQueue {
     for (let i = 0; i < ready.length; i++) ready.at(i).queue.detach()
   }
 
+  /** Takes streams that are over out of the round robin, where a closed window would keep them. */
+  #sweep(): void {
+    const ready = this.#ready
+    for (let count = ready.length; count > 0; count--) {
+      const stream = ready.shift()!
+      if (stream.isOver) stream.isScheduled = false
+      else ready.push(stream)
+    }
+    this.#deadCount = 0
+  }
+
   /** Lets one stream send a quantum. */
   #sendTurn(stream: H2Stream): void {
     stream.isScheduled = false
-    if (stream.isOver) return
+    if (stream.isOver) {
+      this.#deadCount--
+      return
+    }
     const queue = stream.queue
     let sentBytes = 0
     let frameCount = 0

@@ -11,6 +11,8 @@ import { MAX_WINDOW_BYTES } from './send-window.ts'
 /** What the peer has announced. Starts with the protocol's defaults. @see RFC 9113 §6.5.2 */
 export class PeerSettings {
   headerTableBytes = 4096
+  /** The lowest of the sizes in the last SETTINGS frame. */
+  lowestHeaderTableBytes = 4096
   /** Streams we may have open towards it; no limit until it says so. */
   maxConcurrentStreams = Infinity
   initialWindowBytes = 65_535
@@ -20,11 +22,13 @@ export class PeerSettings {
 
   /** Applies a SETTINGS payload (a multiple of 6 octets) entry by entry; stops at the first fault. */
   apply(payload: Buffer, isPeerServer: boolean): FaultToken | null {
+    this.lowestHeaderTableBytes = Infinity
     for (let at = 0; at < payload.length; at += 6) {
       const id = (payload[at]! << 8) | payload[at + 1]!
       const fault = this.#applyOne(id, readUint32(payload, at + 2), isPeerServer)
       if (fault !== null) return fault
     }
+    this.lowestHeaderTableBytes = Math.min(this.lowestHeaderTableBytes, this.headerTableBytes)
     return null
   }
 
@@ -32,6 +36,7 @@ export class PeerSettings {
     switch (id) {
       case SettingId.HEADER_TABLE_SIZE:
         this.headerTableBytes = value
+        this.lowestHeaderTableBytes = Math.min(this.lowestHeaderTableBytes, value)
         return null
       case SettingId.ENABLE_PUSH:
         // RFC 9113 §6.5.2: a server must not send 1; we never push, so 0 and 1 from a client are alike.

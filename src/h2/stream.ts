@@ -38,6 +38,8 @@ export class H2Stream {
   /** Octets that content-length promised; -1 without. */
   contentLengthBytes = -1
   receivedBytes = 0
+  /** What its small DATA frames cost while their octets are held; 0 when nothing is. */
+  overheadBytes = 0
   /** DATA octets sent since the last look of the stall timer. */
   sentSinceLookBytes = 0
   /** Whether DATA waited at the last look of the stall timer. */

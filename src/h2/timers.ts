@@ -148,8 +148,11 @@ export class ConnectionTimers {
     this.#arm()
   }
 
-  onKeepaliveAck(): void {
+  /** Whether an answer was awaited. */
+  onKeepaliveAck(): boolean {
+    const wasAwaited = this.#keepaliveAckAtMs !== Infinity
     this.#keepaliveAckAtMs = Infinity
+    return wasAwaited
   }
 
   #earliestMs(): number {
