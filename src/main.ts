@@ -4,9 +4,10 @@
  */
 import { enableCompileCache } from 'node:module'
 import type { CliIo, GeneratedPage, StartRoles } from './cli/index.ts'
-import packageJson from '../package.json' with { type: 'json' }
 
 enableCompileCache()
+
+const { default: packageJson } = await import('../package.json', { with: { type: 'json' } })
 
 const io: CliIo = {
   out: (text) => process.stdout.write(text),

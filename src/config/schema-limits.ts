@@ -84,6 +84,7 @@ export const limitsSection = section(
       'Control answers queued unsent at which the connection ends.',
       1,
     ).prefault(1_000),
+    max_queued_frames: count('Frames queued for a connection at which its sources wait.', 16).prefault(2_000),
     max_queued_size: size('Output queued for a connection at which its sources wait.', 65_536).prefault(
       '4MiB',
     ),

@@ -197,12 +197,12 @@ test('the limits, their names and defaults are those of the HTTP/2 core', () => 
   const { config } = folder.load(workloadYaml())
   const configured = config.limits as unknown as Record<string, number | undefined>
   for (const { key, unit, default: value } of Object.values(LIMITS)) {
-    expect(keys, key).toHaveProperty(key)
+    expect(keys).toHaveProperty(key)
     const name = key
       .replace(/_(size|bytes)$/, '')
       .replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
     const suffix = unit === 'bytes' ? 'Bytes' : unit === 'ms' ? 'Ms' : ''
-    if (key !== 'max_concurrent_streams') expect(configured[name + suffix], key).toBe(value)
+    if (key !== 'max_concurrent_streams') expect([key, configured[name + suffix]]).toEqual([key, value])
   }
 })
 
