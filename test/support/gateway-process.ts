@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly readyMs?: number
   /** Added to the environment. */
   readonly env?: NodeJS.ProcessEnv
+  /** The file to write the configuration to, which stays; a temporary one, gone with the process, when left out. */
+  readonly configFile?: string
   /** Further arguments after `--config FILE`. */
   readonly args?: readonly string[]
 }
@@ -58,8 +60,8 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
   const text = /^admin:/m.test(yaml) ? yaml : `${yaml}\nadmin: {endpoint: 127.0.0.1:%admin%}\n`
   const ports: Record<string, number> = {}
   for (const [, name] of text.matchAll(/%(\w+)%/g)) ports[name!] ??= await freePort()
-  const folder = mkdtempSync(join(tmpdir(), 'authgw-gateway-'))
-  const configFile = join(folder, 'authgw.yaml')
+  const folder = options.configFile === undefined ? mkdtempSync(join(tmpdir(), 'authgw-gateway-')) : null
+  const configFile = options.configFile ?? join(folder!, 'authgw.yaml')
   writeFileSync(
     configFile,
     text.replaceAll(/%(\w+)%/g, (_all, name: string) => String(ports[name])),
@@ -79,7 +81,7 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
     child.once('close', (code) => {
       state.hasEnded = true
       alive.delete(child)
-      rmSync(folder, { recursive: true, force: true })
+      if (folder !== null) rmSync(folder, { recursive: true, force: true })
       done(code)
     })
   })

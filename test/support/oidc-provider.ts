@@ -15,11 +15,12 @@
  * await provider.close()
  * ```
  */
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { exportJWK, generateKeyPair } from 'jose'
+import { exportJWK, generateKeyPair, importJWK, SignJWT } from 'jose'
 import type { JWK } from 'jose'
 import type * as oidc from 'oidc-provider'
 import type { Adapter, AdapterPayload, ClientMetadata, Configuration } from 'oidc-provider'
@@ -88,6 +89,11 @@ export interface RunningProvider {
    * @returns the kid of the new key
    */
   rotateKeys(options?: { readonly forgetOld?: boolean }): Promise<string>
+  /**
+   * A token that this provider would not issue: these claims over those of a valid one, signed with its key in use.
+   * `undefined` takes a claim away.
+   */
+  mintToken(claims: Readonly<Record<string, unknown>>): Promise<string>
   /** Ends it for good. Harmless when it is stopped. */
   close(): Promise<void>
 }
@@ -136,6 +142,7 @@ export async function startProvider(options: ProviderOptions): Promise<RunningPr
       respond = makeProvider(issuer, options, keys, stored)
       return key.kid!
     },
+    mintToken: (claims: Readonly<Record<string, unknown>>) => mintToken(issuer, options, keys[0]!, claims),
     close: () => running.stop(),
   }
   return running
@@ -168,6 +175,29 @@ async function listen(
 async function makeSigningKey(number: number): Promise<JWK> {
   const { privateKey } = await generateKeyPair('RS256', { extractable: true })
   return { ...(await exportJWK(privateKey)), kid: `signing-${number}`, alg: 'RS256', use: 'sig' }
+}
+
+async function mintToken(
+  issuer: string,
+  options: ProviderOptions,
+  key: JWK,
+  claims: Readonly<Record<string, unknown>>,
+): Promise<string> {
+  const clientId = options.clients[0]!.clientId
+  const nowSeconds = Math.floor(Date.now() / 1000)
+  const usual = {
+    iss: issuer,
+    sub: clientId,
+    client_id: clientId,
+    aud: options.audience,
+    iat: nowSeconds,
+    exp: nowSeconds + (options.tokenLifeSeconds ?? 300),
+    jti: randomUUID(),
+    scope: (options.scopes ?? ['otlp.write']).join(' '),
+  }
+  return new SignJWT({ ...usual, ...claims })
+    .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: key.kid! })
+    .sign(await importJWK(key))
 }
 
 type RequestListener = (request: IncomingMessage, response: ServerResponse) => void
