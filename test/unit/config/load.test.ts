@@ -5,7 +5,6 @@ import { MASK, printConfig, renderConfigurationPage, renderJsonSchema } from '..
 import { CONFIG_SCHEMA } from '../../../src/config/schema.ts'
 import { shapeOf } from '../../../src/config/section.ts'
 import type { Shape } from '../../../src/config/section.ts'
-import { LIMITS } from '../../../src/h2/index.ts'
 import { controlPlaneYaml, makeConfigFolder, workloadYaml } from '../../support/config-folder.ts'
 import type { ConfigFolder } from '../../support/config-folder.ts'
 
@@ -190,20 +189,6 @@ test('plaintext to a collector on this machine and an http issuer on loopback ne
     .replace('control-plane.example.com:4317', 'localhost:5317')
     .replace(/tls: .*/, 'tls: {insecure: true}')
   expect(folder.load(yaml).warnings).toEqual([])
-})
-
-test('the limits, their names and defaults are those of the HTTP/2 core', () => {
-  const keys = shapeOf(shapeOf(CONFIG_SCHEMA).keys['limits']!).keys
-  const { config } = folder.load(workloadYaml())
-  const configured = config.limits as unknown as Record<string, number | undefined>
-  for (const { key, unit, default: value } of Object.values(LIMITS)) {
-    expect(keys).toHaveProperty(key)
-    const name = key
-      .replace(/_(size|bytes)$/, '')
-      .replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
-    const suffix = unit === 'bytes' ? 'Bytes' : unit === 'ms' ? 'Ms' : ''
-    if (key !== 'max_concurrent_streams') expect([key, configured[name + suffix]]).toEqual([key, value])
-  }
 })
 
 test('a printed configuration shows what is in force, and no secret', () => {
