@@ -172,7 +172,7 @@ export const LIMITS = {
     'small_data',
     'bytes',
     8 * MIB,
-    'Overhead of small DATA frames: each costs max(0, 256 − payload), larger ones refill. Spent: GOAWAY.',
+    'Overhead of small DATA frames that wait: each costs max(0, 256 − payload) until the other leg has taken it. Above, turn after turn: GOAWAY.',
   ),
   maxQueuedFrames: limit(
     'max_queued_frames',
@@ -254,9 +254,12 @@ export const DEFAULT_H2_LIMITS: H2Limits = Object.fromEntries(
 /** What a DATA frame costs us beyond its octets, in octets (http2.md §4). */
 const FRAME_OVERHEAD_BYTES = 256
 
-/** What a small DATA frame costs while it waits, in octets. END_STREAM frames and empty ones are free: others count those. */
-export function dataOverheadBytes(lengthBytes: number, isEnd: boolean): number {
-  return isEnd || lengthBytes === 0 ? 0 : Math.max(0, FRAME_OVERHEAD_BYTES - lengthBytes)
+/**
+ * What a small DATA frame costs while it waits, in octets. The first of a stream is free, since a unary call may well be
+ * small and streams have a limit of their own; END_STREAM frames and empty ones are free: others count those.
+ */
+export function dataOverheadBytes(lengthBytes: number, isFirst: boolean, isEnd: boolean): number {
+  return isFirst || isEnd || lengthBytes === 0 ? 0 : Math.max(0, FRAME_OVERHEAD_BYTES - lengthBytes)
 }
 
 /** Frames on a stream that may cross our reset: HEADERS, trailers, RST_STREAM, and one to spare. */
@@ -322,20 +325,20 @@ export class PeerBudget {
     this.#explainPings(count)
   }
 
-  /**
-   * A DATA frame came: false when it is one too many of the empty. Small ones are only counted here; the first of a
-   * stream is free, since a unary call may well be small, and streams have a limit of their own.
-   */
-  dataFrame(payloadBytes: number, isFirst: boolean, isEnd: boolean, nowMs: number): boolean {
-    this.#honestPings = Math.min(this.#honestPings + this.#limits.pingsPerWork, 100_000)
-    if (isEnd) return true
-    if (payloadBytes === 0) return this.#emptyData.take(1, nowMs)
-    if (payloadBytes >= 256) {
-      this.#smallData = Math.min(this.#smallData + payloadBytes, this.#limits.smallDataBudget)
-    } else if (!isFirst) {
-      this.#smallData -= 256 - payloadBytes
-    }
-    return true
+  /** A DATA frame came: false when it is an empty one too many. */
+  dataFrame(lengthBytes: number, isEnd: boolean, nowMs: number): boolean {
+    this.#explainPings(1)
+    return lengthBytes > 0 || isEnd || this.#emptyData.take(1, nowMs)
+  }
+
+  /** Charges what a small frame costs while it waits. */
+  holdOverhead(bytes: number): void {
+    this.#smallData -= bytes
+  }
+
+  /** The other leg has taken what was charged: only frames that pile up count. */
+  releaseOverhead(bytes: number): void {
+    this.#smallData += bytes
   }
 
   /**
@@ -351,9 +354,18 @@ export class PeerBudget {
     return flushCount > this.#overdrawnAtFlush
   }
 
-  /** The other leg has taken a frame: what it cost is given back, so that only frames that pile up count. */
-  frameForwarded(): void {
-    this.#smallData = Math.min(this.#smallData + 256, this.#limits.smallDataBudget)
+  /** A frame came on a stream that is over: false when streams that crossed do not explain it, nor the glitches. */
+  strayFrame(nowMs: number): boolean {
+    if (this.#strayFrames > 0) {
+      this.#strayFrames--
+      return true
+    }
+    return this.#glitches.take(1, nowMs)
+  }
+
+  /** A frame came that says nothing: an unknown type, an answer to nothing, another GOAWAY. */
+  idleFrame(nowMs: number): boolean {
+    return this.#idlePings.take(1, nowMs) || this.#glitches.take(1, nowMs)
   }
 
   windowUpdate(): boolean {
@@ -370,5 +382,9 @@ export class PeerBudget {
       return true
     }
     return this.#idlePings.take(1, nowMs) || this.#glitches.take(1, nowMs)
+  }
+
+  #explainPings(frameCount: number): void {
+    this.#honestPings = Math.min(this.#honestPings + this.#limits.pingsPerWork * frameCount, MAX_HONEST_PINGS)
   }
 }

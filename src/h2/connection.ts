@@ -562,6 +562,14 @@ export class H2Connection {
     return true
   }
 
+  /** Gives back the overhead of `bytes` about to be credited: all of it with the last octet. */
+  #releaseOverhead(stream: H2Stream, bytes: number): void {
+    if (stream.overheadBytes === 0) return
+    const share = Math.floor((stream.overheadBytes * bytes) / stream.recvWindow.heldBytes)
+    stream.overheadBytes -= share
+    this.budget.releaseOverhead(share)
+  }
+
   #writeBlock(stream: H2Stream, list: HeaderList, extra: HeaderField | null, isEnd: boolean): void {
     const { writer, encoder } = this
     const start = writer.beginHeaders(encoder.maxEncodedBytes(list, extra))

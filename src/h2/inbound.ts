@@ -72,9 +72,12 @@ export class Inbound implements FrameSink {
     const isFirst = stream.receivedBytes === 0
     stream.receivedBytes += lengthBytes
     this.#isDataLast = (flags & FrameFlag.END_STREAM) !== 0
-    if (!connection.budget.dataFrame(lengthBytes, isFirst, this.#isDataLast, connection.turn.nowMs)) {
+    if (!connection.budget.dataFrame(lengthBytes, this.#isDataLast, connection.turn.nowMs)) {
       return connection.fail('empty_data_flood')
     }
+    const overheadBytes = dataOverheadBytes(lengthBytes, isFirst, this.#isDataLast)
+    stream.overheadBytes += overheadBytes
+    connection.budget.holdOverhead(overheadBytes)
     this.#dataStream = stream
     this.#dataRestBytes = lengthBytes
     if (!connection.isServer && !stream.hasResponseHead) connection.failStream(stream, 'response_malformed')

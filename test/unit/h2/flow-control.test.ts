@@ -12,13 +12,14 @@ const books = (peer: RawPeer): { remaining: number; held: number; pending: numbe
   const window = peer.connection.recvWindow
   return { remaining: window.remainingBytes, held: window.heldBytes, pending: window.pendingBytes }
 }
-const allCredited = (peer: RawPeer): void => {
+const allCredited = (peer: RawPeer): true => {
   const { remaining, held, pending } = books(peer)
   expect({ sum: remaining + pending, held, process: peer.end.held.usedBytes }).toEqual({
     sum: 4 * MIB,
     held: 0,
     process: 0,
   })
+  return true
 }
 const holding = (): RawPeer => {
   const peer = new RawPeer().open()
@@ -54,7 +55,7 @@ describe('credit is never lost', () => {
     allCredited(peer)
     peer.handler.stream(1).credit(1000)
     peer.handler.stream(1).release()
-    allCredited(peer)
+    expect(allCredited(peer)).toBe(true)
   })
   test('RST_STREAM of ours with held octets returns credit, also in the middle of a frame', () => {
     const peer = holding()
@@ -73,7 +74,7 @@ describe('credit is never lost', () => {
       if (event === 'data') stream!.reset(H2Code.CANCEL)
     }
     peer.data(1, 1000, true, 9)
-    allCredited(peer)
+    expect(allCredited(peer)).toBe(true)
   })
   test('DATA on a stream that we reset returns credit', () => {
     const peer = holding()
@@ -129,7 +130,7 @@ describe('credit is never lost', () => {
     const peer = holding()
     peer.data(1, 1000)
     peer.handler.stream(1).credit(5000)
-    allCredited(peer)
+    expect(allCredited(peer)).toBe(true)
     peer.connection.checkCredits()
   })
   test('a broken book is noticed', () => {
