@@ -4,7 +4,9 @@
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md (Responses)
  */
 import type { Refusal } from '../auth/index.ts'
+import type { TransportErrorCode } from '../base/index.ts'
 import {
+  GrpcStatus,
   NOT_GRPC_FIELDS,
   trailerFields,
   trailersOnlyFields,
@@ -28,7 +30,7 @@ const MAX_ANSWERS = 512
 const answers = new Map<string, Answer>()
 
 /** The lists for an outcome. */
-export function answerOf(outcome: GrpcOutcome): Answer {
+function answerOf(outcome: GrpcOutcome): Answer {
   const key = `${outcome.status} ${outcome.retryDelaySeconds} ${outcome.reason} ${outcome.message}`
   const known = answers.get(key)
   if (known !== undefined) return known
@@ -51,11 +53,21 @@ export function refusalAnswer(refusal: Refusal): Answer {
   })
 }
 
-/** The answer for a reason of the relay's own. */
-export function reasonAnswer(reason: RelayReason): Answer {
+/**
+ * The answer for a reason of the relay's own.
+ * @param seesDetails whether the peer may read why a token does not hold
+ * @param detail the class of a transport error; null for none
+ */
+export function reasonAnswer(
+  reason: RelayReason,
+  seesDetails: boolean,
+  detail: TransportErrorCode | null = null,
+): Answer {
   if (reason === 'not_grpc') return NOT_GRPC
   const { status, retryDelaySeconds, text } = RELAY_REASONS[reason]
-  return answerOf({ status, message: text, retryDelaySeconds, reason })
+  const publicText = status === GrpcStatus.UNAUTHENTICATED ? 'unauthenticated' : text
+  const detailedText = detail === null ? text : `${text}: ${detail}`
+  return answerOf({ status, message: seesDetails ? detailedText : publicText, retryDelaySeconds, reason })
 }
 
 /** HTTP 415, as gRPC over HTTP/2 asks for. */

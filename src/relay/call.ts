@@ -3,8 +3,16 @@
  * Floor 3; knows no socket and decodes no payload. What each fault answers is no-loss.md.
  */
 import type { Permit, Refusal, Verdict } from '../auth/index.ts'
-import { ChunkQueue, Deadline, detached, invariant, NO_BYTES, type TransportError } from '../base/index.ts'
-import { formatGrpcTimeout, MessageLengthFollower, parseGrpcStatus, GrpcStatus } from '../grpc/index.ts'
+import {
+  ChunkQueue,
+  Deadline,
+  detached,
+  invariant,
+  NO_BYTES,
+  type TransportError,
+  type TransportErrorCode,
+} from '../base/index.ts'
+import { formatGrpcTimeout, MessageLengthFollower, GrpcStatus } from '../grpc/index.ts'
 import {
   H2Code,
   RESET_BY_GOAWAY,
@@ -14,7 +22,7 @@ import {
   type ResetCause,
 } from '../h2/index.ts'
 import { HeaderField, UNINDEXED_FIELD, type HeaderList } from '../hpack/index.ts'
-import { answerOf, reasonAnswer, refusalAnswer, type Answer } from './answer.ts'
+import { reasonAnswer, refusalAnswer, type Answer } from './answer.ts'
 import {
   ADMITTING,
   CALL_TRANSITIONS,
@@ -36,10 +44,10 @@ import {
 } from './call-state.ts'
 import type { IngressPeer, RelayContext } from './context.ts'
 import type { Waiter } from './egress-pool.ts'
-import { ingressList, REASON_FIELD } from './head-rewrite.ts'
 import type { HeadReading } from './intake.ts'
 import { RELAY_REASONS, type RelayReason } from './reasons.ts'
 import { ReplayHold } from './replay.ts'
+import { httpReason, readResponse, type ResponseReading } from './response.ts'
 
 /** Times that one call may be begun again (rows 5 and 14). */
 const MAX_REPLAYS = 3
@@ -107,7 +115,11 @@ export class Call implements Waiter {
       this.#relay.turn.begin()
       this.guarded(() => this.#onVerdict(decided))
     }
-    verdict.then(onVerdict, (error: unknown) => this.guarded(() => this.#onGateBug(error)))
+    const onRejected = (error: unknown): void => {
+      this.#relay.turn.begin()
+      this.onBug(error)
+    }
+    verdict.then(onVerdict, onRejected)
   }
 
   #onVerdict(verdict: Verdict): void {
@@ -116,16 +128,11 @@ export class Call implements Waiter {
     else this.#refuse(verdict)
   }
 
-  #onGateBug(error: unknown): void {
-    throw error
-  }
-
   #onPermit(permit: Permit): void {
     const { plan } = this.#reading
-    if (plan.permit !== permit) {
-      plan.permit = permit
-      plan.egress = null
-    }
+    plan.usePermit(permit)
+    // A call that is sent again under a fresh credential counts once.
+    if (this.#permit === null) plan.permits!.count++
     this.#permit = permit
     this.ingress.admit()
     this.#move(ON_PERMIT)
@@ -154,29 +161,18 @@ export class Call implements Waiter {
   }
 
   giveUp(error: TransportError | null): void {
-    if (this.state !== DIALLING) return
-    if (error === null || !this.peer.seesDetails) return this.fail('egress_unreachable')
-    const { status, retryDelaySeconds, text } = RELAY_REASONS.egress_unreachable
-    this.#relay.stats.answers.egress_unreachable++
-    this.#answer(
-      answerOf({
-        status,
-        retryDelaySeconds,
-        message: `${text}: ${error.code}`,
-        reason: 'egress_unreachable',
-      }),
-    )
+    if (this.state === DIALLING) this.fail('egress_unreachable', error?.code ?? null)
   }
 
   #open(connection: H2Connection): void {
-    const { plan } = this.#reading
     this.#waitUntilMs = Infinity
-    plan.egress ??= this.#relay.egressHead(plan, this.#permit!)
-    const head = plan.permit === this.#permit ? plan.egress : this.#relay.egressHead(plan, this.#permit!)
-    if (head.sizeBytes > connection.peer.maxHeaderListBytes) return this.fail('header_too_large')
+    const head = this.#egressHead(this.#permit!)
+    const timeout = this.#timeoutField()
+    const headBytes = head.sizeBytes + (timeout === null ? 0 : timeout.sizeBytes)
+    if (headBytes > connection.peer.maxHeaderListBytes) return this.fail('header_too_large')
     const early = this.#early
     const isBare = this.#isRequestEnded && (early === null || early.bytes === 0)
-    const egress = connection.openStream(head, this.#timeoutField(), isBare, this)
+    const egress = connection.openStream(head, timeout, isBare, this)
     this.#egress = egress
     this.#move(ON_OPEN)
     this.#hold ??= new ReplayHold(this.#relay.replayBudget)
@@ -189,6 +185,14 @@ export class Call implements Waiter {
     if (!this.#isRequestEnded) return
     if (!isBare) egress.sendData(NO_BYTES, true)
     this.#move(ON_INGRESS_END)
+  }
+
+  /** The head under this call's permit. While it waited the plan may have got a newer one, whose head is not for us. */
+  #egressHead(permit: Permit): HeaderList {
+    const { plan } = this.#reading
+    if (plan.permit !== permit) return this.#relay.egressHead(plan, permit)
+    plan.egress ??= this.#relay.egressHead(plan, permit)
+    return plan.egress
   }
 
   /** grpc-timeout as it came, or less what we held it for. */
@@ -204,12 +208,14 @@ export class Call implements Waiter {
 
   onIngressData(payload: Buffer, isEnd: boolean): void {
     if (isEnd) this.#isRequestEnded = true
+    // The answer has ended and its trailers are on their way: what still comes is nobody's.
+    if (this.state > HALF_CLOSED_INGRESS) return this.ingress.credit(payload.length)
     if (payload.length > 0 && !this.#isMessageSmall(payload)) return this.fail('message_too_large')
     if (this.state === RELAYING) {
       if (payload.length > 0) this.#keep(payload)
       this.#egress!.sendData(payload, isEnd)
       if (isEnd) this.#move(ON_INGRESS_END)
-    } else if (payload.length > 0 && (this.state === ADMITTING || this.state === DIALLING)) {
+    } else if (payload.length > 0) {
       const view = detached(payload)
       this.#keep(view)
       ;(this.#early ??= new ChunkQueue()).push(view)
@@ -223,7 +229,8 @@ export class Call implements Waiter {
 
   /** Follows the 5-octet prefixes; a message that lies whole in its piece needs no state. */
   #isMessageSmall(payload: Buffer): boolean {
-    const { maxMessageBytes } = this.#relay
+    const { maxMessageBytes, isGrpcOnly } = this.#relay
+    if (!isGrpcOnly) return true
     if (this.#messages === null) {
       const bodyBytes = payload.length >= 5 ? payload.readUInt32BE(1) : -1
       if (bodyBytes === payload.length - 5) return bodyBytes <= maxMessageBytes
@@ -252,74 +259,82 @@ export class Call implements Waiter {
 
   onEgressResponse(head: HeaderList, isEnd: boolean): void {
     if (head.isTruncated) return this.fail('header_too_large')
-    if (isEnd) return this.#onTrailersOnly(head)
-    const httpStatus = head.fields[0]!.value
-    if (httpStatus !== '200' && this.#relay.isGrpcOnly) return this.fail(httpReason(httpStatus))
+    const reading = readResponse(head, this.#relay)
+    if (isEnd) return this.#onTrailersOnly(reading)
+    if (this.#relay.isGrpcOnly) {
+      if (reading.httpStatus !== '200') return this.fail(httpReason(reading.httpStatus))
+      if (!reading.isGrpcContent) return this.fail('egress_malformed')
+    }
     this.#hasForwardedHead = true
     this.#dropHold()
-    this.ingress.sendHeaders(ingressList(head, this.#relay.dropsReason), false)
+    this.ingress.sendHeaders(reading.passed, false)
   }
 
   onEgressData(payload: Buffer, isEnd: boolean): void {
-    // Row 16: a gRPC answer ends with trailers.
-    if (isEnd && this.#relay.isGrpcOnly) return this.fail('egress_malformed')
-    if (isEnd) this.#endEgress()
+    if (isEnd) {
+      // Row 16: a gRPC answer ends with trailers.
+      if (this.#relay.isGrpcOnly) return this.fail('egress_malformed')
+      this.#status = GrpcStatus.OK
+      this.#endEgress()
+    }
     this.ingress.sendData(payload, isEnd)
   }
 
   onEgressTrailers(trailers: HeaderList): void {
-    this.#onStatus(trailers, false)
+    if (trailers.isTruncated) return this.fail('header_too_large')
+    this.#onStatus(readResponse(trailers, this.#relay), false)
   }
 
-  #onTrailersOnly(head: HeaderList): void {
-    if (!this.#relay.isGrpcOnly) return this.#passStatus(head, true, GrpcStatus.OK)
-    const httpStatus = head.fields[0]!.value
-    if (httpStatus !== '200' && head.first('grpc-status') === null) return this.fail(httpReason(httpStatus))
-    this.#onStatus(head, true)
+  #onTrailersOnly(reading: ResponseReading): void {
+    const { httpStatus, hasStatus } = reading
+    if (this.#relay.isGrpcOnly && httpStatus !== '200' && !hasStatus) return this.fail(httpReason(httpStatus))
+    this.#onStatus(reading, true)
   }
 
   /** Row 18: what egress says is passed on octet by octet; rows 5, 6, 16 and 29 are the exceptions. */
-  #onStatus(list: HeaderList, isTrailersOnly: boolean): void {
-    if (list.isTruncated) return this.fail('header_too_large')
-    if (!this.#relay.isGrpcOnly) return this.#passStatus(list, false, GrpcStatus.OK)
-    const text = list.first('grpc-status')
-    const status = text === null ? -1 : parseGrpcStatus(text)
+  #onStatus(reading: ResponseReading, isTrailersOnly: boolean): void {
+    const { renews, holdsDenied, isGrpcOnly } = this.#relay
+    if (!isGrpcOnly) return this.#passStatus(reading, isTrailersOnly, GrpcStatus.OK)
+    const { status } = reading
     if (status < 0) return this.fail('egress_malformed')
-    if (status === GrpcStatus.UNAUTHENTICATED && this.#relay.renews)
-      return this.#onUnauthenticated(list, isTrailersOnly)
-    if (status === GrpcStatus.PERMISSION_DENIED && this.#relay.holdsDenied && isTrailersOnly)
-      return this.fail('denied_held')
-    this.#relay.countReason(list.first(REASON_FIELD))
-    this.#passStatus(list, isTrailersOnly, status)
+    if (reading.reason !== null) this.#relay.countReason(reading.reason)
+    if (status === GrpcStatus.UNAUTHENTICATED && renews)
+      return this.#onUnauthenticated(reading, isTrailersOnly)
+    if (status === GrpcStatus.PERMISSION_DENIED && holdsDenied) return this.fail('denied_held')
+    this.#passStatus(reading, isTrailersOnly, status)
   }
 
-  #passStatus(list: HeaderList, isTrailersOnly: boolean, status: number): void {
+  #passStatus(reading: ResponseReading, isTrailersOnly: boolean, status: number): void {
     this.#status = status
     this.#endEgress()
-    const passed = ingressList(list, this.#relay.dropsReason)
-    if (isTrailersOnly) this.ingress.sendHeaders(passed, true)
-    else this.ingress.sendTrailers(passed)
+    if (isTrailersOnly) this.ingress.sendHeaders(reading.passed, true)
+    else this.ingress.sendTrailers(reading.passed)
   }
 
   /** The answer has ended: what is left of the request is not wanted. */
   #endEgress(): void {
-    const isRequestOpen = this.state === RELAYING
+    const isRequestOpen = this.state === RELAYING || this.#egress!.queue.bytes > 0
     this.#move(ON_EGRESS_END)
-    this.#dropHold()
     if (isRequestOpen) this.#egress!.reset(H2Code.CANCEL)
+    this.#dropRequest()
+  }
+
+  /** Nobody will take the octets of the request that are still here: their credit goes back at once. */
+  #dropRequest(): void {
+    this.#dropHold()
+    this.#early = null
+    this.ingress.release()
   }
 
   // ---- refused credentials and replays ------------------------------------------------------------------------
 
   /** Rows 5 and 29: the control plane refused our token. */
-  #onUnauthenticated(list: HeaderList, isTrailersOnly: boolean): void {
-    const reason = list.first(REASON_FIELD)
-    this.#relay.countReason(reason)
-    if (!isTrailersOnly || this.#hasForwardedHead) return this.fail('stream_renewed')
+  #onUnauthenticated(reading: ResponseReading, isTrailersOnly: boolean): void {
+    if (!isTrailersOnly) return this.fail('stream_renewed')
     const verdict = this.#relay.gate.renew(this.#permit!)
-    if (verdict === null) return this.#passStatus(list, true, GrpcStatus.UNAUTHENTICATED)
-    if (!(verdict instanceof Promise)) return this.#refuseAtEgressEnd(verdict)
-    const isSafe = reason !== null || this.#relay.isOtlp(this.#reading.plan.path)
+    if (verdict === null) return this.#passStatus(reading, true, GrpcStatus.UNAUTHENTICATED)
+    if (!(verdict instanceof Promise)) return this.#answer(refusalAnswer(verdict))
+    const isSafe = reading.reason !== null || this.#relay.isOtlp(this.#reading.plan.path)
     if (!isSafe || !this.#canReplay()) {
       // The token is renewed all the same: the caller's next try carries the fresh one.
       void verdict.catch(() => {})
@@ -328,10 +343,6 @@ export class Call implements Waiter {
     this.#relay.stats.renewals++
     this.#beginAgain(ON_RENEW)
     this.#decide(verdict)
-  }
-
-  #refuseAtEgressEnd(refusal: Refusal): void {
-    this.#answer(refusalAnswer(refusal))
   }
 
   #canReplay(): boolean {
@@ -383,10 +394,10 @@ export class Call implements Waiter {
   }
 
   /** Answers for a reason of our own. Harmless when an answer is already on its way. */
-  fail(reason: RelayReason): void {
+  fail(reason: RelayReason, detail: TransportErrorCode | null = null): void {
     if (CALL_TRANSITIONS[this.state]![ON_REFUSE] === ILLEGAL) return
     this.#relay.stats.answers[reason]++
-    this.#answer(reasonAnswer(reason))
+    this.#answer(reasonAnswer(reason, this.peer.seesDetails, detail))
   }
 
   #answer(answer: Answer): void {
@@ -394,8 +405,7 @@ export class Call implements Waiter {
     this.#move(ON_REFUSE)
     this.#relay.pool.stopWaiting(this)
     this.#egress?.reset(H2Code.CANCEL)
-    this.#dropHold()
-    this.#early = null
+    this.#dropRequest()
     this.#status = answer.status
     if (this.#hasForwardedHead) this.ingress.sendTrailers(answer.trailers)
     else this.ingress.sendHeaders(answer.trailersOnly, true)
@@ -408,10 +418,8 @@ export class Call implements Waiter {
     const { stats, wheel, pool, turn } = this.#relay
     pool.stopWaiting(this)
     if (this.#deadline !== null) wheel.clear(this.#deadline)
-    this.#dropHold()
-    this.#early = null
     this.#egress?.release()
-    this.ingress.release()
+    this.#dropRequest()
     stats.callsOpen--
     this.#reading.plan.series.observe(status, turn.nowMs - this.#startedAtMs)
   }
@@ -435,7 +443,8 @@ export class Call implements Waiter {
     if (nowMs >= this.#deadlineAtMs) return this.fail('deadline')
     if (nowMs >= this.#waitUntilMs && this.state === DIALLING) {
       this.#relay.pool.stopWaiting(this)
-      return this.fail('overload')
+      // Row 21 where all streams are taken, row 13 where the upstream does not even answer a dial.
+      return this.fail(this.#relay.pool.isConnected ? 'overload' : 'egress_unreachable')
     }
     if (nowMs >= this.#endsAtMs) return this.fail(this.#relay.renews ? 'stream_renewed' : 'stream_expired')
     if (nowMs >= this.#tooLongAtMs) return this.fail('stream_too_long')
@@ -453,13 +462,19 @@ export class Call implements Waiter {
     }
   }
 
+  /** Row 28. Trailers that are already on their way are left to arrive. */
   onBug(error: unknown): void {
     this.#relay.onBug(error)
-    this.fail('bug')
-    if (this.state !== CLOSED) {
-      this.ingress.reset(H2Code.CANCEL)
-      this.#settle(RELAY_REASONS.bug.status)
+    try {
+      this.fail('bug')
+    } catch (second) {
+      this.#relay.onBug(second)
     }
+    if (this.state === CLOSED || this.ingress.isEndQueued) return
+    // Not even an answer: CANCEL is a code that callers try again after.
+    this.ingress.reset(H2Code.CANCEL)
+    this.#egress?.reset(H2Code.CANCEL)
+    this.#settle(RELAY_REASONS.bug.status)
   }
 
   #move(event: CallEvent): void {
@@ -475,12 +490,4 @@ function callTime(nowMs: number, call: Call): void {
   } catch (error) {
     call.onBug(error)
   }
-}
-
-/** Row 17: an HTTP status without a gRPC status. */
-function httpReason(status: string): RelayReason {
-  if (status === '413') return 'egress_too_large'
-  return status === '401' || status === '403' || status === '404' || status === '415'
-    ? 'egress_misroute'
-    : 'egress_http_error'
 }

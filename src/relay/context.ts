@@ -45,6 +45,6 @@ export interface RelayContext {
   /** Whether a path is an OTLP Export, which may be sent twice. */
   isOtlp(path: string): boolean
   /** Counts an `authgw-reason` seen on egress. */
-  countReason(reason: string | null): void
+  countReason(reason: string): void
   onBug(error: unknown): void
 }

@@ -68,6 +68,11 @@ export class EgressPool {
     return this.#slots.some((slot) => slot.connections.some((connection) => connection.canOpenStream))
   }
 
+  /** Whether the upstream answers at all: a connection has had its SETTINGS. */
+  get isConnected(): boolean {
+    return this.#slots.some((slot) => slot.connections.some((connection) => connection.hasPeerSettings))
+  }
+
   /** Dials every address, so that the first call does not wait. */
   warmUp(): void {
     for (const slot of this.#slots) this.#dialWhereUseful(slot)

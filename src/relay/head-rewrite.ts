@@ -1,16 +1,11 @@
 /**
- * What changes in a head on its way through: ingress fields and a Permit in, egress fields out; and the way back.
+ * What changes in a head on its way through: ingress fields and a Permit in, egress fields out.
  * Floor 3; knows no stream. Unknown metadata passes in its order, duplicates and `-bin` values untouched.
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
-import type { Permit } from '../auth/index.ts'
+import { isReservedFieldName, type Permit } from '../auth/index.ts'
 import { HeaderField, HeaderList } from '../hpack/index.ts'
 
-/** Our own names: never taken from a peer, always set by us or absent (auth.md §5). */
-const RESERVED_PREFIX = 'x-authgw-'
-const RESERVED_NAMES = new Set(['x-forwarded-client-cert'])
-/** The field that says why authgw refused a call. */
-export const REASON_FIELD = 'authgw-reason'
 /** The field by which a workload authgw marks its calls; selects only a status (no-loss.md row 9a). */
 export const HOP_FIELD = 'x-authgw-hop'
 
@@ -30,9 +25,9 @@ export function foldName(name: string): string {
   return name.includes('_') ? name.replaceAll('_', '-') : name
 }
 
+/** Whether a caller's field of this name never reaches the upstream: what stands there is ours, or absent (auth.md §5). */
 function isStripped(name: string, names: EgressNames): boolean {
-  const folded = foldName(name)
-  return folded.startsWith(RESERVED_PREFIX) || RESERVED_NAMES.has(folded) || names.strippedNames.has(folded)
+  return isReservedFieldName(name) || names.strippedNames.has(foldName(name))
 }
 
 /** The egress head: stable fields only; `grpc-timeout` travels beside it, since it differs from call to call. */
@@ -64,17 +59,4 @@ function isForwarded(name: string, permit: Permit, names: EgressNames, set: Read
   if (name === 'host' || name === 'grpc-timeout' || set.has(name)) return false
   if (name === 'authorization' && permit.dropsAuthorization) return false
   return !isStripped(name, names)
-}
-
-/**
- * What of a response goes back to the caller: all of it, or all but `authgw-reason` where that is ours to say.
- * The same list object gives the same result object.
- */
-export function ingressList(list: HeaderList, dropsReason: boolean): HeaderList {
-  if (!dropsReason) return list
-  if (list.annotation instanceof HeaderList) return list.annotation
-  const fields = list.fields.filter((field) => field.name !== REASON_FIELD)
-  const kept = fields.length === list.fields.length ? list : new HeaderList(fields)
-  list.annotation = kept
-  return kept
 }

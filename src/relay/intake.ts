@@ -8,7 +8,7 @@ import { isGrpcContentType, parseGrpcTimeout, parseMethodPath } from '../grpc/in
 import type { HeaderField, HeaderList } from '../hpack/index.ts'
 import { foldName, HOP_FIELD } from './head-rewrite.ts'
 import type { RelayReason } from './reasons.ts'
-import type { MethodSeries, RelayStats } from './stats.ts'
+import type { MethodSeries, PermitCount, RelayStats } from './stats.ts'
 
 /** Distinct heads kept for one connection. A client has a handful; a hostile one gains nothing by more. */
 const MAX_PLANS = 64
@@ -27,10 +27,14 @@ export class HeadPlan {
   readonly series: MethodSeries
   /** The last Permit for these facts; valid only while the gate says so. */
   permit: Permit | null = null
+  /** Counts calls under that Permit. */
+  permits: PermitCount | null = null
   /** The egress head made with that Permit; null until it is needed. */
   egress: HeaderList | null = null
+  readonly #stats: RelayStats
 
   constructor(list: HeaderList, stats: RelayStats, isGrpcOnly: boolean) {
+    this.#stats = stats
     this.fields = list.fields
     let path = ''
     let method = ''
@@ -57,6 +61,14 @@ export class HeadPlan {
     this.isAuthgwHop = isAuthgwHop
     this.series = stats.seriesOf(path.slice(1))
     this.problem = isGrpcOnly ? problemOf(method, contentType, path) : null
+  }
+
+  /** Takes the latest Permit for these facts; what was made with an earlier one is made anew. */
+  usePermit(permit: Permit): void {
+    if (this.permit === permit) return
+    this.permit = permit
+    this.permits = this.#stats.permitsOf(permit.principal.issuer)
+    this.egress = null
   }
 
   /** Whether `fields` are these fields, whatever the deadline says. */
@@ -141,7 +153,7 @@ export class Intake {
     const before = this.#plans.get(path)
     // Metadata that differs from call to call (a trace context) makes a new plan; the verdict need not be asked for again.
     if (before !== undefined && before.permit !== null && hasSameFacts(before, plan))
-      plan.permit = before.permit
+      plan.usePermit(before.permit)
     this.#plans.set(path, plan)
     return plan
   }

@@ -3,7 +3,7 @@
  * Floor 3; knows neither sockets nor configuration. This file joins the parts; the work is in call.ts.
  */
 import { isOtlpExport, REFUSAL_REASONS, type Gate, type PeerIdentity, type Permit } from '../auth/index.ts'
-import type { Clock, DeadlineWheel, FaultToken, Log, TransportError, Turn } from '../base/index.ts'
+import type { Clock, DeadlineWheel, Log, Turn } from '../base/index.ts'
 import {
   H2Connection,
   H2Stats,
@@ -11,12 +11,13 @@ import {
   type H2Handler,
   type H2Limits,
   type H2Stream,
-  type ResetCause,
 } from '../h2/index.ts'
+import { isGrpcContentType } from '../grpc/index.ts'
 import type { HeaderList } from '../hpack/index.ts'
 import { reasonAnswer } from './answer.ts'
 import { Call } from './call.ts'
 import type { IngressPeer, RelayContext } from './context.ts'
+import { callOf, EgressHandler, IngressHandler } from './handlers.ts'
 import { EgressPool } from './egress-pool.ts'
 import { egressHead } from './head-rewrite.ts'
 import { Intake, type HeadPlan } from './intake.ts'
@@ -194,15 +195,16 @@ export class Relay implements IngressAcceptor, RelayContext {
     this.pool.close()
   }
 
-  /** A request head has come. */
+  /** A request head has come. http2.md §1, order of checks: malformed (h2), 415, limits, path, token, policy. */
   onRequest(stream: H2Stream, head: HeaderList, isEnd: boolean): void {
     const { peer, intake } = stream.connection.attachment as IngressState
-    if (head.isTruncated) return this.#refuse(stream, 'header_too_large')
+    if (head.isTruncated) return this.#refuse(stream, this.#truncatedReason(head))
     const reading = intake.read(head)
     const { problem } = reading.plan
+    if (problem === 'not_grpc') return this.#refuse(stream, problem)
+    if (this.#options.held.isSpent) return this.#refuse(stream, 'overload')
     if (problem !== null) return this.#refuse(stream, problem)
     if (Number.isNaN(reading.timeoutMs)) return this.#refuse(stream, 'bad_timeout')
-    if (this.#options.held.isSpent) return this.#refuse(stream, 'overload')
     const call = new Call(this, stream, peer, reading)
     stream.attachment = call
     try {
@@ -212,10 +214,17 @@ export class Relay implements IngressAcceptor, RelayContext {
     }
   }
 
+  /** Of a head that is too large some fields are missing; the content-type is not, unless it is what was too large. */
+  #truncatedReason(head: HeaderList): RelayReason {
+    const contentType = head.first('content-type')
+    const isGrpc = contentType === null || isGrpcContentType(contentType)
+    return this.isGrpcOnly && !isGrpc ? 'not_grpc' : 'header_too_large'
+  }
+
   /** Refuses a head that is no call. */
   #refuse(stream: H2Stream, reason: RelayReason): void {
     this.stats.answers[reason]++
-    stream.sendHeaders(reasonAnswer(reason).trailersOnly, true)
+    stream.sendHeaders(reasonAnswer(reason, false).trailersOnly, true)
   }
 
   onIngressClosed(connection: H2Connection): void {
@@ -245,116 +254,14 @@ export class Relay implements IngressAcceptor, RelayContext {
     return isOtlpExport(path)
   }
 
-  countReason(reason: string | null): void {
-    if (reason === null) return
-    const label = reason in REFUSAL_REASONS || reason in RELAY_REASONS ? reason : 'other'
+  countReason(reason: string): void {
+    const isKnown = Object.hasOwn(REFUSAL_REASONS, reason) || Object.hasOwn(RELAY_REASONS, reason)
+    const label = isKnown ? reason : 'other'
     this.stats.egressReasons[label] = (this.stats.egressReasons[label] ?? 0) + 1
   }
 
   onBug(error: unknown): void {
     this.stats.bugs++
     this.#options.log.error({ err: error }, 'bug: a call was ended by an internal error; please report this')
-  }
-}
-
-/** The call of a stream; null before one was made. */
-function callOf(stream: H2Stream): Call | null {
-  return stream.attachment as Call | null
-}
-
-/** Events of ingress connections to their calls. A throw is a bug of ours and ends one call. */
-class IngressHandler implements H2Handler {
-  readonly #relay: Relay
-  constructor(relay: Relay) {
-    this.#relay = relay
-  }
-  onRequest(stream: H2Stream, head: HeaderList, isEnd: boolean): void {
-    this.#relay.onRequest(stream, head, isEnd)
-  }
-  onResponse(): void {}
-  onTrailers(stream: H2Stream): void {
-    const call = callOf(stream)
-    try {
-      call?.onIngressTrailers()
-    } catch (error) {
-      call!.onBug(error)
-    }
-  }
-  onData(stream: H2Stream, payload: Buffer, isEnd: boolean): void {
-    const call = callOf(stream)
-    if (call === null) return stream.credit(payload.length)
-    try {
-      call.onIngressData(payload, isEnd)
-    } catch (error) {
-      call.onBug(error)
-    }
-  }
-  onDataSent(stream: H2Stream, bytes: number): void {
-    callOf(stream)?.onIngressSent(bytes)
-  }
-  onStreamReset(stream: H2Stream): void {
-    callOf(stream)?.onIngressReset()
-  }
-  onStreamClosed(stream: H2Stream): void {
-    callOf(stream)?.onIngressClosed()
-  }
-  onCapacity(): void {}
-  onGoaway(): void {}
-  onClosed(connection: H2Connection): void {
-    this.#relay.onIngressClosed(connection)
-  }
-}
-
-/** Events of egress connections to their calls and to the pool. */
-class EgressHandler implements H2Handler {
-  readonly #relay: Relay
-  constructor(relay: Relay) {
-    this.#relay = relay
-  }
-  onRequest(): void {}
-  onResponse(stream: H2Stream, head: HeaderList, isEnd: boolean): void {
-    const call = callOf(stream)!
-    try {
-      call.onEgressResponse(head, isEnd)
-    } catch (error) {
-      call.onBug(error)
-    }
-  }
-  onTrailers(stream: H2Stream, trailers: HeaderList): void {
-    const call = callOf(stream)!
-    try {
-      call.onEgressTrailers(trailers)
-    } catch (error) {
-      call.onBug(error)
-    }
-  }
-  onData(stream: H2Stream, payload: Buffer, isEnd: boolean): void {
-    const call = callOf(stream)!
-    try {
-      call.onEgressData(payload, isEnd)
-    } catch (error) {
-      call.onBug(error)
-    }
-  }
-  onDataSent(stream: H2Stream, bytes: number): void {
-    callOf(stream)?.onEgressSent(bytes)
-  }
-  onStreamReset(stream: H2Stream, code: number, cause: ResetCause, _token: FaultToken | null): void {
-    const call = callOf(stream)!
-    try {
-      call.onEgressReset(code, cause)
-    } catch (error) {
-      call.onBug(error)
-    }
-  }
-  onStreamClosed(): void {}
-  onCapacity(connection: H2Connection): void {
-    this.#relay.pool.onCapacity(connection)
-  }
-  onGoaway(connection: H2Connection): void {
-    this.#relay.pool.onRetired(connection)
-  }
-  onClosed(connection: H2Connection, error: TransportError | null): void {
-    this.#relay.pool.onClosed(connection, error)
   }
 }

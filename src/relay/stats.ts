@@ -27,6 +27,19 @@ export class MethodSeries {
   }
 }
 
+/** Issuers that get a counter of their own: they are configured ones, so more would be a bug. */
+const MAX_ISSUERS = 64
+
+/** Calls let pass under permits of one issuer; kept where the permit is, so that a call costs one increment. */
+export class PermitCount {
+  /** As in the permit's principal; `_OTHER` for those that are too many. */
+  readonly issuer: string
+  count = 0
+  constructor(issuer: string) {
+    this.issuer = issuer
+  }
+}
+
 /** Counters of one relay. */
 export class RelayStats {
   callsStarted = 0
@@ -38,8 +51,6 @@ export class RelayStats {
   renewals = 0
   /** Calls that went without a replay copy because the budget was full. */
   unheldCalls = 0
-  /** Octets held for replay now. */
-  replayHeldBytes = 0
   memoHits = 0
   memoMisses = 0
   dials = 0
@@ -52,6 +63,7 @@ export class RelayStats {
   ) as Record<RelayReason, number>
   /** `authgw-reason` trailers seen on egress, by reason; reasons that we do not know count as `other`. */
   readonly egressReasons: Record<string, number> = {}
+  readonly #permits = new Map<string, PermitCount>()
   readonly #series = new Map<string, MethodSeries>()
   readonly #other = new MethodSeries('_OTHER')
 
@@ -63,6 +75,21 @@ export class RelayStats {
   /** The series of a method (without its leading slash). */
   seriesOf(method: string): MethodSeries {
     return this.#series.get(method) ?? this.#other
+  }
+
+  /** The counter for permits of `issuer`. */
+  permitsOf(issuer: string): PermitCount {
+    const known = this.#permits.get(issuer)
+    if (known !== undefined) return known
+    const label = this.#permits.size < MAX_ISSUERS ? issuer : '_OTHER'
+    const made = this.#permits.get(label) ?? new PermitCount(label)
+    this.#permits.set(label, made)
+    return made
+  }
+
+  /** Calls let pass, by issuer: those that the gate was asked about and those that an earlier permit covered. */
+  get permits(): readonly PermitCount[] {
+    return [...this.#permits.values()]
   }
 
   /** All series, for the scrape. */
