@@ -16,6 +16,8 @@ import { errorCode } from './transport-error.ts'
 export interface BindOptions {
   readonly endpoints: readonly Endpoint[]
   readonly backlog: number
+  /** Whether a stale socket file is removed and the mode of the new one set. */
+  readonly ownsSocketFile: boolean
   readonly onSocket: (socket: Socket) => void
   /** `accept` failed; the server goes on. */
   readonly onAcceptError: (error: Error) => void
@@ -64,7 +66,8 @@ export async function bind(options: BindOptions): Promise<Bound> {
 }
 
 async function bindOne(endpoint: Endpoint, options: BindOptions, isSecond: boolean): Promise<Server | null> {
-  if (endpoint.kind === 'unix') await removeStale(endpoint.path)
+  const ownsFile = endpoint.kind === 'unix' && options.ownsSocketFile
+  if (ownsFile) await removeStaleSocket(endpoint.path)
   const server = createServer({
     allowHalfOpen: true,
     noDelay: true,
@@ -88,7 +91,7 @@ async function bindOne(endpoint: Endpoint, options: BindOptions, isSecond: boole
     throw bindError(endpoint, error)
   }
   server.on('error', options.onAcceptError)
-  if (endpoint.kind === 'unix') chmodSync(endpoint.path, UNIX_MODE)
+  if (ownsFile) chmodSync(endpoint.path, UNIX_MODE)
   return server
 }
 
@@ -102,8 +105,11 @@ function listening(server: Server, target: ListenOptions): Promise<void> {
   })
 }
 
-/** Removes the file of a socket whose owner has gone without removing it. */
-async function removeStale(path: string): Promise<void> {
+/**
+ * Removes the file of a socket whose owner has gone without removing it.
+ * @throws TransportError when there is something else, or somebody answers
+ */
+async function removeStaleSocket(path: string): Promise<void> {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (stat === undefined) return
   if (!stat.isSocket()) {

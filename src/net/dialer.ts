@@ -151,7 +151,14 @@ export class Dialer implements EgressDialer {
   #serve(socket: Socket, address: string, listener: DialResult): void {
     const { turn, clock, stats, onBug } = this.#options
     turn.begin()
-    const connection = listener.onConnected()
+    let connection: PumpedConnection
+    try {
+      connection = listener.onConnected()
+    } catch (error) {
+      onBug?.(error)
+      socket.destroy()
+      return
+    }
     stats.egressOpen++
     const pump = new Pump({
       socket,

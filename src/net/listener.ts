@@ -51,6 +51,8 @@ export interface ListenerOptions {
   readonly limits?: Partial<AdmissionLimits>
   /** Default 10 000 ms. */
   readonly handshakeTimeoutMs?: number
+  /** Whether the file of a UNIX socket is ours to replace; false in a worker, whose supervisor owns it. Default true. */
+  readonly ownsSocketFile?: boolean
   readonly clock: Clock
   readonly turn: Turn
   readonly wheel: DeadlineWheel
@@ -80,7 +82,8 @@ export class Listener {
   /** Monotonic ms of the last change of trust: a handshake that began before it was judged by the old bundle. */
   #trustChangedMs = -Infinity
   #servers: readonly TcpServer[] = []
-  #lastWarningMs = -Infinity
+  /** Monotonic ms of the last warning, by its text. */
+  readonly #warnedMs = new Map<string, number>()
 
   /**
    * @throws AddressError when the endpoint cannot be understood
@@ -113,6 +116,7 @@ export class Listener {
     const bound = await bind({
       endpoints: listenEndpoints(this.#endpoint),
       backlog: BACKLOG,
+      ownsSocketFile: this.#options.ownsSocketFile ?? true,
       onSocket: (socket) => {
         this.#onSocket(socket)
       },
@@ -271,9 +275,14 @@ export class Listener {
   #serve(socket: Socket, peer: PeerIdentity, tlsSocket: TLSSocket | null): void {
     const { acceptor, turn, wheel, clock, stats, onBug } = this.#options
     turn.begin()
-    const connection = acceptor.accept(peer)
+    let connection: PumpedConnection | null = null
+    try {
+      connection = acceptor.accept(peer)
+      if (connection === null) stats.refusedByRelay++
+    } catch (error) {
+      onBug?.(error)
+    }
     if (connection === null) {
-      stats.refusedByRelay++
       socket.destroy()
       return
     }
@@ -308,11 +317,11 @@ export class Listener {
 
   #warnSeldom(fields: Readonly<Record<string, unknown>>, message: string): void {
     const nowMs = this.#options.clock.nowMs()
-    if (nowMs - this.#lastWarningMs < QUIET_LOG_MS) {
+    if (nowMs - (this.#warnedMs.get(message) ?? -Infinity) < QUIET_LOG_MS) {
       this.#log.debug(fields, message)
       return
     }
-    this.#lastWarningMs = nowMs
+    this.#warnedMs.set(message, nowMs)
     this.#log.warn(fields, message)
   }
 }

@@ -66,15 +66,20 @@ function unquote(quoted: string): string | null {
 /** The identity of a plaintext peer: an address, or `unix`. */
 export function plaintextPeer(remoteAddress: string | undefined): PeerIdentity {
   if (remoteAddress === undefined) return anonymousPeer('unix', true)
-  return anonymousPeer(remoteAddress, isLoopbackAddress(remoteAddress))
+  return anonymousPeer(plainAddress(remoteAddress), isLoopbackAddress(remoteAddress))
+}
+
+/** A socket that listens on all addresses shows IPv4 peers as `::ffff:10.0.0.7`; logs and limits know them as IPv4. */
+function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '')
 }
 
 /** The identity behind a TLS socket whose handshake is done. Verified only if TLS says so and a certificate is there. */
 export function tlsPeer(socket: TLSSocket, address: string): PeerIdentity {
   const isLocal = isLoopbackAddress(address)
   const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined
-  if (certificate === undefined) return anonymousPeer(address, isLocal)
-  return certificatePeer(certificate, address, isLocal)
+  if (certificate === undefined) return anonymousPeer(plainAddress(address), isLocal)
+  return certificatePeer(certificate, plainAddress(address), isLocal)
 }
 
 /** The identity that a verified certificate gives. */

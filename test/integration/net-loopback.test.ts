@@ -221,6 +221,24 @@ describe('a listener', () => {
     expect(stats).toMatchObject({ refusedByRelay: 1, ingressOpen: 0 })
   })
 
+  test('survives a bug in whom it gives connections to', async () => {
+    const bugs: unknown[] = []
+    const { addresses } = await listen({
+      acceptor: {
+        accept: () => {
+          throw new Error('bug')
+        },
+      },
+      onBug: (bug) => bugs.push(bug),
+    })
+    const connection = await connected(makeDialer(addresses[0]!))
+    await until(() => {
+      expect(connection.closings).toHaveLength(1)
+    })
+    expect(bugs).toHaveLength(1)
+    expect(stats.ingressOpen).toBe(0)
+  })
+
   test('refuses connections above its total and takes one again when another has gone', async () => {
     const { addresses } = await listen({ limits: { maxConnections: 2 } })
     const dialer = makeDialer(addresses[0]!)
@@ -291,6 +309,49 @@ describe('a listener', () => {
 })
 
 describe('a dial', () => {
+  test('whose owner has a bug is closed, and nothing else is', async () => {
+    const { addresses } = await listen()
+    const bugs: unknown[] = []
+    const dialer = makeDialer(addresses[0]!, { onBug: (bug) => bugs.push(bug) })
+    dialer.dial(addresses[0]!, {
+      onConnected: () => {
+        throw new Error('bug')
+      },
+      onDialFailed: () => {},
+    })
+    await until(() => {
+      expect(bugs).toHaveLength(1)
+      expect(acceptor.connections[0]?.closings).toHaveLength(1)
+    })
+    expect(stats.egressOpen).toBe(0)
+  })
+
+  test('by name goes to what the name resolves to', async () => {
+    const { addresses } = await listen()
+    const port = addresses[0]!.split(':')[1]!
+    const dialer = makeDialer(`dns:///collector.example:${port}`, {
+      lookup: () => Promise.resolve(['127.0.0.1']),
+    })
+    expect(dialer.addresses).toEqual([])
+    const onChange = vi.fn<() => void>()
+    dialer.onChange = onChange
+    await dialer.start()
+    expect(onChange).toHaveBeenCalledTimes(1)
+    expect(dialer).toMatchObject({ authority: `collector.example:${port}`, scheme: 'http', generation: 0 })
+    expect(dialer.resolveError).toBeNull()
+    const connection = await connected(dialer)
+    connection.send('named')
+    await until(() => {
+      expect(connection.text).toBe('named')
+    })
+  })
+
+  test('speaks of `localhost` to a UNIX socket, and of what the configuration says instead', () => {
+    expect(makeDialer('unix:///run/x.sock').authority).toBe('localhost')
+    expect(makeDialer('unix:///run/x.sock', { authority: 'otel' }).authority).toBe('otel')
+    expect(makeDialer('[::1]:4317').authority).toBe('[::1]:4317')
+  })
+
   test('fails with connect_refused where nobody listens', async () => {
     const server = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => server.once('listening', resolve))

@@ -71,6 +71,8 @@ describe('the identity of a peer', () => {
       isLocal: false,
       notAfterMs: Infinity,
     })
+    expect(plaintextPeer('::ffff:10.0.0.1')).toMatchObject({ isLocal: false, address: '10.0.0.1' })
+    expect(plaintextPeer('::FFFF:127.0.0.1')).toMatchObject({ isLocal: true, address: '127.0.0.1' })
     expect(plaintextPeer(undefined)).toMatchObject({ isLocal: true, address: 'unix' })
   })
 })
