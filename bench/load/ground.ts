@@ -17,6 +17,8 @@ import { startListening } from './fleet.ts'
 export const METHOD = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
 export const ISSUER = 'https://idp.example.com/realms/opentelemetry'
 export const AUDIENCE = 'control-plane'
+/** Octets of the answer's DATA: an empty message behind its prefix. */
+export const ANSWER_BYTES = 5
 
 /** Files in a folder of one bench run; all paths. */
 export interface Ground {
@@ -105,7 +107,7 @@ export function writeBody(ground: Ground, size: number): string {
 export async function startNghttpd(ground: Ground): Promise<Running> {
   const root = join(ground.folder, 'htdocs')
   mkdirSync(join(root, dirname(METHOD)), { recursive: true })
-  writeFileSync(join(root, METHOD), Buffer.alloc(5))
+  writeFileSync(join(root, METHOD), Buffer.alloc(ANSWER_BYTES))
   const port = await freePort()
   const windows = ['-w', '20', '-W', '22', '-m', '1000']
   const args = [

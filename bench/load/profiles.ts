@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { run } from '../../test/interop/tools/run.ts'
 import type { Running } from './fleet.ts'
 import type { Ground } from './ground.ts'
-import { METHOD, grpcGoProgram, startGrpcGoServer, startNghttpd, writeBody } from './ground.ts'
+import { ANSWER_BYTES, METHOD, grpcGoProgram, startGrpcGoServer, startNghttpd, writeBody } from './ground.ts'
 
 /** How much load. */
 export interface Load {
@@ -65,20 +65,25 @@ const constant: Profile = {
       { timeoutMs: (load.seconds + 20) * 1000 },
     )
     if (result.code !== 0) throw isMissing(result.trouble ?? result.stderr.slice(-300))
-    return parseH2load(result.stdout, load.seconds)
+    return parseH2load(result.stdout, load)
   },
 }
 
-/** Reads h2load's closing lines. @throws Error if they are not there. */
-export function parseH2load(text: string, seconds: number): LoadFigures {
+/**
+ * Reads h2load's closing lines. It takes any HTTP 200 for a success, also trailers that say UNAVAILABLE; but only a call that
+ * succeeded has brought a message, of `ANSWER_BYTES` octets. @throws Error if the lines are not there.
+ */
+export function parseH2load(text: string, load: Load): LoadFigures {
   const requests = /requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded/.exec(text)
-  const codes = /status codes: (\d+) 2xx/.exec(text)
+  const traffic = /traffic: .* (?:\S+ )?\((\d+)\) data/.exec(text)
   const times = /time for request: +(\S+) +(\S+) +(\S+)/.exec(text)
-  if (requests === null || codes === null || times === null) throw isMissing('no figures in its output')
+  if (requests === null || traffic === null || times === null) throw isMissing('no figures in its output')
+  const calls = Number(requests[2])
+  const withoutMessage = calls - Math.floor(Number(traffic[1]) / ANSWER_BYTES)
   return {
-    calls: Number(requests[2]),
-    failed: Number(requests[2]) - Math.min(Number(requests[3]), Number(codes[1])),
-    elapsedSeconds: seconds,
+    calls,
+    failed: Math.max(0, calls - Number(requests[3]), withoutMessage),
+    elapsedSeconds: load.seconds,
     meanMicros: micros(times[3]!),
     p99Micros: null,
   }

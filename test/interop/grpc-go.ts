@@ -1,6 +1,6 @@
 /**
  * `node test/interop/grpc-go.ts`: the offline cases of grpc-go's interop client and server through the workload role, the
- * control plane role, both, and the node:http2 twin. Ends in a table; exit code 1 on any miss, 77 where grpc-go's
+ * control plane role in plaintext and over TLS, both, and the node:http2 twin. Ends in a table; exit code 1 on any miss, 77 where grpc-go's
  * programs cannot be had. Flags: --paths a,b, --cases a,b.
  */
 import { spawn } from 'node:child_process'
@@ -55,6 +55,7 @@ interface Way {
   port: number
   /** Whether the caller brings the token itself. */
   needsToken: boolean
+  isTls?: boolean
   stop(): Promise<void>
 }
 
@@ -64,7 +65,7 @@ const METHODS = '/grpc.testing.*'
 
 const { values: flags } = parseArgs({
   options: {
-    paths: { type: 'string', default: 'direct,workload,control_plane,both,twin' },
+    paths: { type: 'string', default: 'direct,workload,control_plane,control_plane_tls,both,twin' },
     cases: { type: 'string', default: CASES.join(',') },
   },
 })
@@ -128,6 +129,13 @@ const WAYS: Record<string, (ground: Ground, serverPort: number) => Promise<Way>>
       stop: async () => void (await gateway.stop()),
     }
   },
+  async control_plane_tls(ground, port) {
+    const { certFile, keyFile } = ground.server
+    const tls = `    tls: {cert_file: ${certFile}, key_file: ${keyFile}, client_auth: none}\n`
+    const gateway = await startGateway(controlPlaneYaml(ground, port, tls))
+    const stop = async (): Promise<void> => void (await gateway.stop())
+    return { port: gateway.ports['ingress']!, needsToken: true, isTls: true, stop }
+  },
   async both(ground, port) {
     const { caFile, server, client } = ground
     const serverTls = `    tls: {cert_file: ${server.certFile}, key_file: ${server.keyFile}, client_ca_file: ${caFile}}\n`
@@ -178,6 +186,7 @@ async function startServer(program: string): Promise<{ port: number; stop(): voi
 async function runCase(program: string, way: Way, ground: Ground, name: string): Promise<string | null> {
   const args = ['-server_host', '127.0.0.1', '-server_port', String(way.port), '-test_case', name]
   if (way.needsToken) args.push('-additional_metadata', `authorization:Bearer ${ground.token}`)
+  if (way.isTls === true) args.push('-use_tls', '-use_test_ca', '-ca_file', ground.caFile)
   if (name.endsWith('_soak'))
     args.push('-soak_iterations', '50', '-soak_per_iteration_max_acceptable_latency_ms', '3000')
   const result = await run(program, args, { timeoutMs: 60_000 })

@@ -21,6 +21,7 @@ interface Suite {
 
 const SUITES: Suite[] = [
   { name: 'h2spec', file: 'h2spec.ts', args: [], components: [h2spec], maxSeconds: 600 },
+  { name: 'h2specd', file: 'h2specd.ts', args: [], components: [h2spec], maxSeconds: 1000 },
   { name: 'grpc-go interop', file: 'grpc-go.ts', args: [], components: [grpcGo], maxSeconds: 600 },
 ]
 
