@@ -82,10 +82,9 @@ export class PeerRecheck {
 }
 
 async function judge(trust: PeerTrust | null, live: LivePeer, wallMs: number): Promise<TrustOpinion> {
-  const chain = live.tlsSocket === null ? [] : chainOf(live.tlsSocket)
   if (trust === null) return { verdict: 'doubtful', reason: 'the trust bundle cannot be read' }
   try {
-    return await trust.judge(chain, wallMs)
+    return await trust.judge(live.tlsSocket === null ? [] : chainOf(live.tlsSocket), wallMs)
   } catch (error) {
     return { verdict: 'doubtful', reason: error instanceof Error ? error.message : 'it cannot be judged' }
   }

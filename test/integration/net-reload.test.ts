@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { PkiPair } from '../support/dev-pki.ts'
@@ -68,6 +68,28 @@ describe('certificates that change on disk', () => {
     expect(done).toBeGreaterThan(10)
     await greet(longLived, 'still here')
     expect(net.stats.reloads).toBeGreaterThanOrEqual(3)
+  })
+
+  test('are followed when Kubernetes swaps the link of a mounted secret', async () => {
+    const folder = net.folder()
+    const mount = (version: string, pair: PkiPair): void => {
+      mkdirSync(join(folder, version))
+      copyFileSync(pair.certFile, join(folder, version, 'tls.crt'))
+      copyFileSync(pair.keyFile, join(folder, version, 'tls.key'))
+      symlinkSync(version, join(folder, '..data_tmp'))
+      renameSync(join(folder, '..data_tmp'), join(folder, '..data'))
+    }
+    mount('..2026_01', net.pki.server)
+    for (const name of ['tls.crt', 'tls.key']) symlinkSync(join('..data', name), join(folder, name))
+    const files = { certFile: join(folder, 'tls.crt'), keyFile: join(folder, 'tls.key') }
+    const { context: served } = await net.serve(files)
+    const before = served.material.certificateSha256
+    mount('..2026_02', await net.pki.ca.issue('swapped', { use: 'server', san: 'IP:127.0.0.1' }))
+    await until(() => {
+      expect(served.generation).toBe(2)
+    })
+    expect(served.material.certificateSha256).not.toBe(before)
+    expect(net.stats).toMatchObject({ reloads: 1, reloadsFailed: 0 })
   })
 
   test('that do not fit together leave the last good ones in use', async () => {

@@ -17,13 +17,21 @@ const [endpoint] = await listener.listen()
 console.log(`port ${endpoint?.kind === 'tcp' ? endpoint.port : 0}`)
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 await lines.next()
+// The descriptor of a connection that is still closing would be free a moment later.
+while (stats.ingressOpen > 0) await new Promise((resolve) => setTimeout(resolve, 5))
 const taken: number[] = []
-try {
-  for (;;) taken.push(openSync('/dev/null', 'r'))
-} catch {
-  console.log('full')
+const fill = (): void => {
+  try {
+    for (;;) taken.push(openSync('/dev/null', 'r'))
+  } catch {
+    // Full.
+  }
 }
+fill()
+const refill = setInterval(fill, 1)
+console.log('full')
 await lines.next()
+clearInterval(refill)
 for (const file of taken) closeSync(file)
 console.log(`free after ${stats.acceptErrors} errors`)
 await lines.next()
