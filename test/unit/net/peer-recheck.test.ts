@@ -33,7 +33,7 @@ test('a peer whose certificate cannot be read is asked to come again', async () 
     getPeerCertificate: () => {
       throw new Error('gone')
     },
-  } as unknown as TLSSocket)
+  })
   await recheck.run({ certificates: [certificatePem], crls: [] }, [live])
   expect(drainStreams).toHaveBeenCalledTimes(1)
   expect(close).not.toHaveBeenCalled()
