@@ -45,6 +45,11 @@ export class SendQueue {
     return this.#ready.length > 0 && this.windowBytes > 0
   }
 
+  /** Places taken in the round robin; streams that are over may hold a few. */
+  get readyCount(): number {
+    return this.#ready.length
+  }
+
   /** Queues `payload` (not empty) on its stream; it must stay unchanged until it is sent. */
   push(stream: H2Stream, payload: Buffer): void {
     stream.queue.push(payload)
