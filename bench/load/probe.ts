@@ -9,6 +9,7 @@ interface Answer {
   httpStatus: number
   /** From the head or the trailers, or null. */
   grpcStatus: string | null
+  message: string | null
 }
 
 /** @throws Error that says which of the proofs failed. */
@@ -50,10 +51,11 @@ async function call(session: http2.ClientHttp2Session, token: string | null): Pr
     te: 'trailers',
     ...(token !== null && { authorization: `Bearer ${token}` }),
   })
-  const answer: Answer = { httpStatus: 0, grpcStatus: null }
+  const answer: Answer = { httpStatus: 0, grpcStatus: null, message: null }
   const note = (fields: http2.IncomingHttpHeaders): void => {
     answer.httpStatus = fields[':status'] === undefined ? answer.httpStatus : Number(fields[':status'])
     answer.grpcStatus = (fields['grpc-status'] as string | undefined) ?? answer.grpcStatus
+    answer.message = (fields['grpc-message'] as string | undefined) ?? answer.message
   }
   stream.on('response', note)
   stream.on('trailers', note)
