@@ -26,7 +26,7 @@ export interface ResponseTerms {
 export class ResponseReading {
   /** `:status`; empty for trailers. */
   readonly httpStatus: string
-  /** Whether the content-type is that of gRPC. */
+  /** Whether the content-type is that of gRPC, or absent: then it is put in, and grpc-status alone decides. */
   readonly isGrpcContent: boolean
   /** Whether there is a grpc-status, well-formed or not. */
   readonly hasStatus: boolean
@@ -39,7 +39,7 @@ export class ResponseReading {
 
   constructor(list: HeaderList, terms: ResponseTerms) {
     let httpStatus = ''
-    let contentType = ''
+    let contentType: string | null = null
     let statusText: string | null = null
     let isStatusDoubtful = false
     let reason: string | null = null
@@ -52,11 +52,12 @@ export class ResponseReading {
       } else if (name === REASON_FIELD) reason ??= value
     }
     this.httpStatus = httpStatus
-    this.isGrpcContent = isGrpcContentType(contentType)
+    this.isGrpcContent = contentType === null || isGrpcContentType(contentType)
     this.hasStatus = statusText !== null
     this.status = statusText === null || isStatusDoubtful ? -1 : parseGrpcStatus(statusText)
     this.reason = reason
-    this.passed = passedList(list, terms, this)
+    const isMended = httpStatus !== '200' || contentType === null || !this.isGrpcContent
+    this.passed = passedList(list, terms, httpStatus !== '', isMended)
   }
 }
 
@@ -73,9 +74,14 @@ export function readResponse(list: HeaderList, terms: ResponseTerms): ResponseRe
  * The list itself where nothing is to be changed. A caller never sees an HTTP status other than 200 or another
  * content-type, which clients turn into permanent errors; nor content-length, which an answer ended by us would not keep.
  */
-function passedList(list: HeaderList, terms: ResponseTerms, reading: ResponseReading): HeaderList {
-  const isHead = terms.isGrpcOnly && reading.httpStatus !== ''
-  const isMended = isHead && (reading.httpStatus !== '200' || !reading.isGrpcContent)
+function passedList(
+  list: HeaderList,
+  terms: ResponseTerms,
+  hasHead: boolean,
+  isHeadMended: boolean,
+): HeaderList {
+  const isHead = terms.isGrpcOnly && hasHead
+  const isMended = isHead && isHeadMended
   const fields: HeaderField[] = isMended ? [STATUS_200, CONTENT_TYPE_GRPC] : []
   for (const field of list.fields) {
     const { name } = field

@@ -265,6 +265,27 @@ describe('Row 16: the upstream ends without a status, or with one that is none',
   })
 })
 
+describe('A head of 200 without a content-type', () => {
+  test('is given that of gRPC, so that a client does not take a good answer for a permanent error', () => {
+    const { pair, call, server } = begun()
+    server.last
+      .sendHead([[':status', '200']])
+      .sendData(30)
+      .sendTrailers()
+    pair.settle()
+    expect(call.headFields).toEqual({ ':status': '200', 'content-type': 'application/grpc' })
+    expect(call.outcome).toBe('0')
+    expect(pair.leftovers).toEqual(NOTHING_LEFT)
+  })
+  test('and no grpc-status at its end is still UNAVAILABLE', () => {
+    const { pair, call, server } = begun()
+    server.last.sendHead([[':status', '200']]).sendData(30, true)
+    pair.settle()
+    expect(call.outcome).toBe('14 RI 1 egress_malformed')
+    expect(pair.leftovers).toEqual(NOTHING_LEFT)
+  })
+})
+
 describe('Row 17: an HTTP error without a gRPC status', () => {
   test.each([
     ['500', '14 RI 1 egress_http_error'],
