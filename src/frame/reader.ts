@@ -43,7 +43,7 @@ const HALTED = 6
 
 /**
  * A push parser of frames for one direction of one connection. Any split of the same octets gives the same calls, apart
- * from where DATA pieces are cut. Payloads are views of the chunk where they can be, and are lent until the call returns.
+ * from where DATA pieces are cut. Payloads are views of the chunk where they can be; see FrameSink for how long they last.
  */
 export class FrameReader {
   readonly #sink: FrameSink
@@ -91,8 +91,8 @@ export class FrameReader {
   }
 
   /**
-   * Reads `chunk`, which is borrowed until the call returns: octets of an incomplete frame are copied. Not to be called
-   * from within a sink's method. After `halt` or a fault it does nothing.
+   * Reads `chunk`. Its memory is not to be used again: DATA is given as views of it. Not to be called from within a
+   * sink's method. After `halt` or a fault it does nothing.
    */
   push(chunk: Buffer): void {
     const end = chunk.length
@@ -235,14 +235,20 @@ export class FrameReader {
       this.#deliverData(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to), isEnd)
     } else if (atHandBytes <= MAX_JOIN_BYTES) {
       this.#carryOn(chunk, from, to)
-      this.#carriedBytes = 0
-      this.#deliverData(this.#carry.subarray(0, atHandBytes), isEnd)
+      this.#deliverData(this.#giveCarry(), isEnd)
     } else {
-      this.#carriedBytes = 0
-      this.#deliverData(this.#carry.subarray(0, carriedBytes), false)
+      this.#deliverData(this.#giveCarry(), false)
       this.#deliverData(chunk.subarray(from, to), isEnd)
     }
     return to
+  }
+
+  /** What was carried, with its buffer: DATA may wait long after this call, so the buffer is never written again. */
+  #giveCarry(): Buffer {
+    const piece = this.#carry.subarray(0, this.#carriedBytes)
+    this.#carry = NO_BYTES
+    this.#carriedBytes = 0
+    return piece
   }
 
   #deliverData(piece: Buffer, isEnd: boolean): void {

@@ -6,8 +6,9 @@
 import type { FaultToken } from '../base/index.ts'
 
 /**
- * Receives what a FrameReader finds. Called synchronously and in wire order; every Buffer is borrowed until the call
- * returns, so what is kept longer is copied. `flags` are as the peer sent them, undefined bits included.
+ * Receives what a FrameReader finds. Called synchronously and in wire order. Pieces of DATA may be kept: the reader never
+ * writes into their memory again. Every other Buffer is borrowed until the call returns, so what is kept is copied.
+ * `flags` are as the peer sent them, undefined bits included.
  */
 export interface FrameSink {
   /** A DATA frame begins. `lengthBytes` is its whole payload, padding included: what flow control counts. @see RFC 9113 §6.9.1 */
