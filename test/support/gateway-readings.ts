@@ -13,6 +13,14 @@ export class Readings {
     this.#metrics = parsePrometheusText(text)
   }
 
+  /** The values of a metric by one of its labels, summed over the others, for series that carry `labels`. */
+  by(name: string, label: string, labels: Readonly<Record<string, string>> = {}): Map<string, number> {
+    const values = new Set(
+      (this.#metrics.get(name)?.samples ?? []).map((sample) => sample.labels[label] ?? ''),
+    )
+    return new Map([...values].map((value) => [value, this.sum(name, { ...labels, [label]: value })]))
+  }
+
   /** The sum over all series that carry these labels; 0 when there are none. */
   sum(name: string, labels: Readonly<Record<string, string>> = {}): number {
     const samples = this.#metrics.get(name)?.samples ?? []
