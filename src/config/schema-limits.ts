@@ -73,10 +73,10 @@ export const limitsSection = section(
       'Empty DATA frames that end nothing: the bucket, refilled by one a second.',
       1,
     ).prefault(100),
-    small_data: count(
-      'Octets by which DATA frames may fall short of 256; larger ones refill it.',
+    small_data: size(
+      'What small DATA frames may cost us before they are forwarded, overhead counted; forwarding refills it.',
       256,
-    ).prefault(25_600),
+    ).prefault('8MiB'),
     glitches: count('Small oddities on one connection: the bucket.', 1).prefault(200),
     glitches_per_second: count('Refill of glitches.', 0, undefined, false).prefault(5),
     pausing_control_frames: count('Control answers queued unsent at which we stop reading.', 1).prefault(100),

@@ -10,7 +10,7 @@ import type { ByteCount, DurationMs, FieldMeta } from './fields.ts'
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
   ? `${Head}${Capitalize<Camel<Tail>>}`
   : S
-type WithoutSize<S extends string> = S extends `${infer Head}_${'size_mib' | 'size' | 'bytes'}` ? Head : S
+type WithoutSize<S extends string> = S extends `${infer Head}_${'size_mib' | 'size'}` ? Head : S
 type Named<K, V> = K extends string
   ? NonNullable<V> extends DurationMs
     ? `${Camel<K>}Ms`
@@ -44,7 +44,7 @@ export const SOURCES = new WeakMap<z.core.$ZodType, string>()
 
 function renamedKey(key: string, schema: z.core.$ZodType): string {
   const unit = leafMeta(schema)?.unit
-  const bare = unit === 'Bytes' ? key.replace(/_(?:size_mib|size|bytes)$/, '') : key
+  const bare = unit === 'Bytes' ? key.replace(/_(?:size_mib|size)$/, '') : key
   return bare.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()) + (unit ?? '')
 }
 

@@ -27,7 +27,7 @@ test('durations are read as ms, sizes as bytes, paths from the folder of their f
   expect(config.limits).toMatchObject({
     maxHeaderListBytes: 32_768,
     frameTimeoutMs: 1_500,
-    stallBytes: 16_384,
+    stallBytesBytes: 16_384,
   })
   expect(config.drain).toEqual({ delayMs: 3_000, timeoutMs: 25_000 })
 })
