@@ -3,8 +3,8 @@
  */
 import { status } from '@grpc/grpc-js'
 import type { Findings } from './checks.ts'
-import { callers, isAsExpected } from './refusals.ts'
-import type { Caller, Outcome } from './refusals.ts'
+import { CALLERS, isAsExpected } from '../support/refused-callers.ts'
+import type { Caller, Outcome } from '../support/refused-callers.ts'
 import { DemoFailure } from './stage.ts'
 import type { Stage } from './stage.ts'
 
@@ -43,8 +43,8 @@ async function refuse(stage: Stage): Promise<Findings['calls']> {
     'A call is refused on its headers, before a byte of it is forwarded.',
   )
   const calls: { readonly caller: Caller; readonly outcome: Outcome }[] = []
-  for (const caller of callers(pattern)) {
-    const outcome = await caller.call()
+  for (const caller of CALLERS) {
+    const outcome = await caller.call(pattern)
     calls.push({ caller, outcome })
     const reason = outcome.reason === '' ? '' : `, authgw-reason ${outcome.reason}`
     const message = outcome.message === '' ? '' : `, "${outcome.message}"`

@@ -87,6 +87,7 @@ async function run(keep: boolean): Promise<number> {
     screen.title('The demo has failed')
     screen.note(error instanceof DemoFailure ? error.message : String((error as Error).stack))
     showLogs(pattern, screen)
+    screen.note(`Configurations and whole logs: ${folder}`)
     return EXIT.failed
   } finally {
     await telemetry.close()

@@ -136,6 +136,7 @@ export class Stage {
 
   #tokenLife(): string {
     const expiresAt = this.#workload.sum('authgw_token_expiry_timestamp_seconds')
+    if (expiresAt === 0) return 'none yet'
     const left = Math.round(expiresAt - Date.now() / 1000)
     return left > 0 ? `the one in use lives ${left} s more` : 'the last one has expired'
   }
@@ -161,6 +162,9 @@ async function read(adminPort: number): Promise<{ readings: Readings; conditions
 /** Resolves with a sentence when a gateway ends. */
 function endOf({ workload, controlPlane }: WholePattern): Promise<string> {
   const sentence = (name: string, gateway: GatewayProcess): Promise<string> =>
-    gateway.ended.then((code) => `the ${name} gateway has ended by itself, with code ${code}`)
+    gateway.ended.then(
+      (code) =>
+        `the ${name} gateway has ended by itself, ${code === null ? 'by a signal' : `with code ${code}`}`,
+    )
   return Promise.race([sentence('workload', workload), sentence('control plane', controlPlane)])
 }

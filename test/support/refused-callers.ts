@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js'
 import type { ServiceError } from '@grpc/grpc-js'
 import { decodeJwt, decodeProtectedHeader, generateKeyPair, SignJWT } from 'jose'
-import { readMetrics } from '../support/gateway-readings.ts'
-import { exportPath } from '../support/otlp-proto.ts'
-import { CLIENT_ID, CLIENT_SECRET, OTHER_AUDIENCE } from '../support/whole-pattern.ts'
-import type { WholePattern } from '../support/whole-pattern.ts'
+import { readMetrics } from './gateway-readings.ts'
+import { exportPath } from './otlp-proto.ts'
+import { CLIENT_ID, CLIENT_SECRET, OTHER_AUDIENCE } from './whole-pattern.ts'
+import type { WholePattern } from './whole-pattern.ts'
 
 /** How a call must end. */
 export interface Expectation {
@@ -38,61 +38,61 @@ export function isAsExpected({ expected }: Caller, outcome: Outcome): boolean {
 export interface Caller {
   readonly name: string
   readonly expected: Expectation
-  call(): Promise<Outcome>
+  call(pattern: WholePattern): Promise<Outcome>
 }
 
-const MINUTE = 60
+const TRACES = exportPath('traces')
 
 /** The callers: six to be refused and, last, one to pass. */
-export function callers(pattern: WholePattern): Caller[] {
-  const traces = exportPath('traces')
-  const caller = (
-    name: string,
-    code: status,
-    reason: string,
-    request: () => Promise<CallRequest> | CallRequest,
-  ): Caller => ({
-    name,
-    expected: { code, reason },
-    call: async () => {
-      const asked = await request()
-      const before = await refusalCounts(pattern)
-      const outcome = await callControlPlane(pattern, asked)
-      const grown = [...(await refusalCounts(pattern))].filter(
-        ([what, count]) => count > (before.get(what) ?? 0),
-      )
-      return { ...outcome, countedAs: grown.map(([what]) => what).join(', ') }
-    },
-  })
-  const token = (): Promise<string> => fetchToken(pattern)
-  const nowSeconds = Math.floor(Date.now() / 1000)
-  const expired = { iat: nowSeconds - 20 * MINUTE, exp: nowSeconds - 10 * MINUTE }
-  return [
-    caller('no token', status.UNAUTHENTICATED, 'token_missing', () => ({ path: traces, token: null })),
-    caller('forged signature', status.UNAUTHENTICATED, 'token_signature', async () => ({
-      path: traces,
-      token: await forge(await token()),
-    })),
-    caller('expired token', status.UNAUTHENTICATED, 'token_expired', async () => ({
-      path: traces,
-      token: await pattern.provider.mintToken(expired),
-    })),
-    caller('token for another audience', status.UNAUTHENTICATED, 'token_audience', async () => ({
-      path: traces,
-      token: await fetchToken(pattern, OTHER_AUDIENCE),
-    })),
-    caller('no client certificate', status.UNAVAILABLE, '', async () => ({
-      path: traces,
-      token: await token(),
-      hasNoCertificate: true,
-    })),
-    caller('a method that is not OTLP', status.PERMISSION_DENIED, 'policy_denied', async () => ({
-      path: '/demo.Billing/DeleteAllInvoices',
-      token: await token(),
-    })),
-    caller('all in order', status.OK, '', async () => ({ path: traces, token: await token() })),
-  ]
+export const CALLERS: readonly Caller[] = [
+  caller('no token', status.UNAUTHENTICATED, 'token_missing', () => ({ path: TRACES, token: null })),
+  caller('forged signature', status.UNAUTHENTICATED, 'token_signature', async (pattern) => ({
+    path: TRACES,
+    token: await forge(await fetchToken(pattern)),
+  })),
+  caller('expired token', status.UNAUTHENTICATED, 'token_expired', async ({ provider }) => ({
+    path: TRACES,
+    token: await provider.mintToken({ iat: minutesAgo(20), exp: minutesAgo(10) }),
+  })),
+  caller('token for another audience', status.UNAUTHENTICATED, 'token_audience', async (pattern) => ({
+    path: TRACES,
+    token: await fetchToken(pattern, OTHER_AUDIENCE),
+  })),
+  caller('no client certificate', status.UNAVAILABLE, '', async (pattern) => ({
+    path: TRACES,
+    token: await fetchToken(pattern),
+    hasNoCertificate: true,
+  })),
+  caller('a method that is not OTLP', status.PERMISSION_DENIED, 'policy_denied', async (pattern) => ({
+    path: '/demo.Billing/DeleteAllInvoices',
+    token: await fetchToken(pattern),
+  })),
+  caller('all in order', status.OK, '', async (pattern) => ({
+    path: TRACES,
+    token: await fetchToken(pattern),
+  })),
+]
+
+function caller(
+  name: string,
+  code: status,
+  reason: string,
+  request: (pattern: WholePattern) => Promise<CallRequest> | CallRequest,
+): Caller {
+  const call = async (pattern: WholePattern): Promise<Outcome> => {
+    const asked = await request(pattern)
+    const before = await refusalCounts(pattern)
+    const outcome = await callControlPlane(pattern, asked)
+    const grown = [...(await refusalCounts(pattern))].filter(
+      ([what, count]) => count > (before.get(what) ?? 0),
+    )
+    return { ...outcome, countedAs: grown.map(([what]) => what).join(', ') }
+  }
+  return { name, expected: { code, reason }, call }
 }
+
+/** In Unix seconds. */
+const minutesAgo = (minutes: number): number => Math.floor(Date.now() / 1000) - minutes * 60
 
 /** What a caller sends. */
 interface CallRequest {
