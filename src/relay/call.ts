@@ -147,8 +147,8 @@ export class Call implements Waiter {
 
   // ---- the connection -----------------------------------------------------------------------------------------
 
-  #seekConnection(): void {
-    const connection = this.#relay.pool.acquire()
+  #seekConnection(refusing: H2Connection | null = null): void {
+    const connection = this.#relay.pool.acquire(refusing)
     if (connection !== null) return this.#open(connection)
     const leftMs = this.#deadlineAtMs - this.#relay.turn.nowMs
     this.#waitUntilMs = this.#relay.turn.nowMs + Math.min(this.#relay.egressWaitMs, WAIT_SHARE * leftMs)
@@ -231,13 +231,10 @@ export class Call implements Waiter {
   #isMessageSmall(payload: Buffer): boolean {
     const { maxMessageBytes, isGrpcOnly } = this.#relay
     if (!isGrpcOnly) return true
-    if (this.#messages === null) {
-      const bodyBytes = payload.length >= 5 ? payload.readUInt32BE(1) : -1
-      if (bodyBytes === payload.length - 5) return bodyBytes <= maxMessageBytes
-      this.#messages = new MessageLengthFollower()
-    } else if (this.#messages.isAtMessageBoundary && payload.length >= 5) {
-      if (payload.readUInt32BE(1) === payload.length - 5) return payload.length - 5 <= maxMessageBytes
-    }
+    const isAtBoundary = this.#messages === null || this.#messages.isAtMessageBoundary
+    if (isAtBoundary && payload.length >= 5 && payload.readUInt32BE(1) === payload.length - 5)
+      return payload.length - 5 <= maxMessageBytes
+    this.#messages ??= new MessageLengthFollower()
     return this.#messages.push(payload, maxMessageBytes)
   }
 
@@ -371,8 +368,9 @@ export class Call implements Waiter {
     const isUntouched =
       cause === RESET_BY_GOAWAY || (cause === RESET_BY_PEER && code === H2Code.REFUSED_STREAM)
     if (!isUntouched || !this.#canReplay()) return this.fail('egress_closed')
+    const refusing = this.#egress!.connection
     this.#beginAgain(ON_REDIAL)
-    this.#seekConnection()
+    this.#seekConnection(refusing)
   }
 
   // ---- the end ------------------------------------------------------------------------------------------------

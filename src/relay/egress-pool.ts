@@ -78,19 +78,36 @@ export class EgressPool {
     for (const slot of this.#slots) this.#dialWhereUseful(slot)
   }
 
-  /** A connection with room, or null: then `wait` is the way. */
-  acquire(): H2Connection | null {
+  /**
+   * A connection with room, or null: then `wait` is the way.
+   * @param avoid taken only if no other has room: it has just refused the call
+   */
+  acquire(avoid: H2Connection | null = null): H2Connection | null {
     const slots = this.#slots
     for (let i = 0; i < slots.length; i++) {
       const index = (this.#next + i) % slots.length
-      const slot = slots[index]!
-      for (const connection of slot.connections) {
-        if (!connection.canOpenStream) continue
-        this.#next = index + 1
-        return connection
-      }
-      this.#dialWhereUseful(slot)
+      const connection = this.#roomIn(slots[index]!, avoid)
+      if (connection === null) continue
+      this.#next = index + 1
+      return connection
     }
+    return avoid !== null && avoid.canOpenStream ? avoid : null
+  }
+
+  #roomIn(slot: Slot, avoid: H2Connection | null): H2Connection | null {
+    const { connections } = slot
+    let hasRoom = false
+    let hasRetired = false
+    for (let i = 0; i < connections.length; i++) {
+      const connection = connections[i]!
+      if (connection.canOpenStream && connection !== avoid) return connection
+      hasRoom ||= connection.canOpenStream
+      hasRetired ||= connection.isRetired
+    }
+    // Idle time-out, age or the last stream identifier: nobody says so, it shows here.
+    if (hasRetired)
+      for (const connection of connections.filter((one) => one.isRetired)) this.#retire(slot, connection)
+    if (!hasRoom) this.#dialWhereUseful(slot)
     return null
   }
 
@@ -116,15 +133,23 @@ export class EgressPool {
         break
       }
     }
+    // This one is full and some still wait: another connection may be had.
+    if (this.#waiters.size > 0) this.warmUp()
   }
 
   /** The peer takes no new calls on this connection: another one is needed. */
   onRetired(connection: H2Connection): void {
     const slot = this.#slotOf(connection)
     if (slot === null) return
+    this.#retire(slot, connection)
+    if (slot.connections.length === 0 || this.#waiters.size > 0) this.#dialWhereUseful(slot)
+  }
+
+  /** Takes a connection out of use; its calls end in their own time. */
+  #retire(slot: Slot, connection: H2Connection): void {
     slot.connections.splice(slot.connections.indexOf(connection), 1)
     this.#retired.add(connection)
-    if (!this.#isClosing && slot.connections.length === 0) this.#dialWhereUseful(slot)
+    connection.drainStreams()
   }
 
   onClosed(connection: H2Connection, error: TransportError | null): void {
@@ -132,6 +157,7 @@ export class EgressPool {
     const slot = this.#slotOf(connection)
     if (slot === null) return
     slot.connections.splice(slot.connections.indexOf(connection), 1)
+    if (connection.hasPeerSettings) slot.backoff.reset()
     if (error !== null) {
       slot.lastError = error
       this.#options.log.info(
@@ -173,10 +199,7 @@ export class EgressPool {
     )
     for (const slot of before) {
       if (!isOutdated && this.#slots.includes(slot)) continue
-      for (const connection of slot.connections.splice(0)) {
-        this.#retired.add(connection)
-        connection.drainStreams()
-      }
+      for (const connection of slot.connections.slice()) this.#retire(slot, connection)
     }
     if (this.#waiters.size > 0) this.warmUp()
   }
@@ -205,15 +228,19 @@ export class EgressPool {
     if (slot.connections.some((connection) => !connection.hasPeerSettings)) return
     slot.isDialling = true
     stats.dials++
+    const { generation } = dialer
     dialer.dial(slot.address, {
       onConnected: () => {
         slot.isDialling = false
-        slot.backoff.reset()
         const connection = connect()
         slot.connections.push(connection)
         connection.start()
         log.debug({ address: slot.address }, 'egress connection open')
-        if (this.#isClosing || !this.#slots.includes(slot)) connection.drainStreams()
+        // The world may have changed while the dial was under way.
+        if (this.#isClosing || !this.#slots.includes(slot) || generation !== this.#generation) {
+          this.#retire(slot, connection)
+          if (this.#waiters.size > 0) this.warmUp()
+        }
         return connection
       },
       onDialFailed: (error) => {

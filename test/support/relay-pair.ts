@@ -491,7 +491,9 @@ export class RelayPair {
     from.recycle()
     for (const piece of pieces) {
       // A socket's chunk is memory of its own.
-      to.receive(Buffer.from(piece))
+      const chunk = Buffer.allocUnsafeSlow(piece.length)
+      piece.copy(chunk)
+      to.receive(chunk)
       if (!this.checksEveryFrame) continue
       from.checkCredits()
       to.checkCredits()
@@ -509,11 +511,23 @@ export class RelayPair {
       if (this.dials === 'connect') this.nextDial().connect()
       else this.nextDial().fail()
     }
-    for (const { near, far } of this.#wires) {
+    for (const wire of this.#wires.slice()) {
+      const { near, far } = wire
       moved += this.#carry(near, far, maxBytes) + this.#carry(far, near, maxBytes)
+      if (near.isFinished || far.isFinished) moved += this.#closeSocket(wire)
     }
     this.checkCredits()
     return moved
+  }
+
+  /** A connection that has said all ends its socket, as the pump does; the other end hears of it. */
+  #closeSocket({ near, far }: Wire): number {
+    const error = (): TransportError => new TransportError('closed_by_peer', 'the socket has ended')
+    if (near.hasOutput || far.hasOutput) return 1
+    near.onSocketClosed(near.isFinished ? null : error())
+    far.onSocketClosed(far.isFinished ? null : error())
+    this.unplug(near)
+    return 1
   }
 
   /** Carries everything until nobody has anything left to say. */
