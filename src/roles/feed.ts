@@ -29,8 +29,7 @@ export function feedRelay(metrics: Metrics, relay: Relay): void {
     }
   })
   metrics.addFamily('authgw_decisions_total', (emit) => {
-    for (const [issuer, counter] of stats.permits)
-      emit({ decision: 'permit', reason: 'ok', issuer }, counter.count)
+    for (const { issuer, count } of stats.permits) emit({ decision: 'permit', reason: 'ok', issuer }, count)
   })
   metrics.addGauge('authgw_open_calls', {}, () => stats.callsOpen)
   metrics.addGauge('authgw_waiting_calls', {}, () => stats.callsWaiting)
