@@ -29,6 +29,8 @@ export interface RunOptions {
 export interface RunningAuthgw {
   /** Where everything listens, by name: `workload`, `control_plane`, `admin`, `grpc_health`. */
   readonly addresses: Readonly<Record<string, readonly string[]>>
+  /** The roles that run, to be looked at: their relays, connections and counters. */
+  readonly roles: readonly Role[]
   readonly log: Log
   /** Ends in good order (no-loss.md row 24). */
   drain(): Promise<void>
@@ -71,7 +73,7 @@ class Process implements RunningAuthgw {
   #config: Config
   readonly #options: RunOptions
   readonly #machine: Machine
-  readonly #roles: Role[] = []
+  readonly roles: Role[] = []
   #controlPlane: Awaited<ReturnType<typeof createControlPlane>> | null = null
   #admin: AdminServer | null = null
   #health: GrpcHealth | null = null
@@ -86,7 +88,7 @@ class Process implements RunningAuthgw {
 
   get addresses(): Readonly<Record<string, readonly string[]>> {
     const all: Record<string, readonly string[]> = {}
-    for (const role of this.#roles) all[role.name] = role.addresses
+    for (const role of this.roles) all[role.name] = role.addresses
     const textOf = ({ address, port }: { address: string; port: number }): string =>
       address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
     if (this.#admin !== null) all['admin'] = this.#admin.addresses.map(textOf)
@@ -98,11 +100,11 @@ class Process implements RunningAuthgw {
     const config = this.#config
     if (config.controlPlane !== undefined) {
       this.#controlPlane = await createControlPlane(this.#machine, config)
-      this.#roles.push(this.#controlPlane)
+      this.roles.push(this.#controlPlane)
     }
-    if (config.workload !== undefined) this.#roles.push(await createWorkload(this.#machine, config))
+    if (config.workload !== undefined) this.roles.push(await createWorkload(this.#machine, config))
     await this.#startAdmin()
-    for (const role of this.#roles) await role.start()
+    for (const role of this.roles) await role.start()
     this.#machine.readiness.moveTo('ready')
     this.#look()
     this.log.info({ version: this.#options.version, addresses: this.addresses }, 'authgw is up')
@@ -127,7 +129,7 @@ class Process implements RunningAuthgw {
   }
 
   #statusSections() {
-    return this.#roles.map((role) => ({
+    return this.roles.map((role) => ({
       title: role.name,
       rows: [
         ['listens on', role.addresses.join(', ')],
@@ -141,21 +143,21 @@ class Process implements RunningAuthgw {
   /** Looks at conditions once a second: an outage that ends quietly is seen too. */
   #look(): void {
     if (this.#isStopped) return
-    for (const role of this.#roles) role.report()
+    for (const role of this.roles) role.report()
     this.#machine.clock.setTimer(LOOK_MS, () => this.#look())
   }
 
   async drain(): Promise<void> {
     const { delayMs, timeoutMs } = this.#config.drain
     const { readiness, clock } = this.#machine
-    await drain({ roles: this.#roles, readiness, clock, log: this.log, delayMs, timeoutMs })
+    await drain({ roles: this.roles, readiness, clock, log: this.log, delayMs, timeoutMs })
     await this.stop()
   }
 
   async stop(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
-    await Promise.all(this.#roles.map((role) => role.close()))
+    await Promise.all(this.roles.map((role) => role.close()))
     await this.#health?.close()
     await this.#admin?.close()
     this.log.info({}, 'authgw has stopped')
@@ -166,7 +168,7 @@ class Process implements RunningAuthgw {
     const changed = changedSections(this.#config, next)
     if (next.controlPlane !== undefined) this.#controlPlane?.reloadPolicy(next.controlPlane)
     this.log.setLevel(next.service.telemetry.logs.level)
-    await Promise.all(this.#roles.map((role) => role.reload()))
+    await Promise.all(this.roles.map((role) => role.reload()))
     if (changed.length > 0) {
       this.log.warn(
         { keys: changed },
