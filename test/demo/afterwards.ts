@@ -56,8 +56,14 @@ export function showCommands(pattern: WholePattern, screen: Screen): void {
   screen.title('All of it keeps running, and telemetry flows, until Ctrl-C. Try:')
   const groups: [string, string[]][] = [
     ['the configuration files', [`cat ${folder}/workload.yaml ${folder}/control-plane.yaml`]],
-    ['token and traffic of the workload gateway', [`curl -s ${admin(workload)}/metrics | grep authgw_token`]],
-    ['who was refused and why', [`curl -s ${admin(controlPlane)}/metrics | grep authgw_decisions`]],
+    [
+      'the token of the workload gateway',
+      [`curl -s ${admin(workload)}/metrics | grep ^authgw_token | grep -v ' 0$'`],
+    ],
+    [
+      'who was refused and why',
+      [`curl -s ${admin(controlPlane)}/metrics | grep ^authgw_decisions | grep -v ' 0$'`],
+    ],
     ['how well they feel', [`curl '${admin(workload)}/readyz?verbose'`, `curl '${admin(controlPlane)}/'`]],
     ['a call without a token, refused', [`cd ${folder}`, `${grpcurl} ${target}`]],
     [

@@ -52,18 +52,17 @@ export async function judge(stage: Stage, findings: Findings, tokenLifeMs: numbe
     'nothing dropped',
     `the workload collector sent ${stats.sent} requests; it saw ${statuses.join(', ') || 'no failure'} and sent again`,
   )
-  const clients = [...stage.arrivals.requestsByClient.keys()]
-  step(
-    stage.isBehindCollector || clients.join() === CLIENT_ID,
-    'client',
-    stage.isBehindCollector ? 'in the metadata that otelcol got' : `always ${clients.join(' and ')}`,
-  )
-  const passed = calls.filter(({ outcome }) => outcome.code === status.OK).length
-  step(
-    stage.isBehindCollector || stage.arrivals.emptyRequests === passed,
-    'nothing slipped through',
-    `of ${calls.length} callers the collector heard of ${stage.isBehindCollector ? passed : stage.arrivals.emptyRequests}`,
-  )
+  if (!stage.isBehindCollector) {
+    const clients = [...stage.arrivals.requestsByClient.keys()]
+    step(clients.join() === CLIENT_ID, 'client', `always ${clients.join(' and ')}`)
+    const passed = calls.filter(({ outcome }) => outcome.code === status.OK).length
+    const heard = stage.arrivals.emptyRequests
+    step(
+      heard === passed,
+      'nothing slipped through',
+      `of ${calls.length} callers the collector heard of ${heard}`,
+    )
+  }
   const bugs = await bugCount(stage)
   step(bugs === 0, 'no broken assumption', `authgw_bugs_total ${bugs} in both gateways`)
   return verdicts.every(Boolean)
