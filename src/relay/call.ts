@@ -72,6 +72,8 @@ export class Call implements Waiter {
   #early: ChunkQueue | null = null
   #isRequestEnded = false
   #hasForwardedHead = false
+  /** Whether the egress stream has had the upstream's END_STREAM. */
+  #hasEgressEnded = false
   #hold: ReplayHold | null = null
   /** Octets of the request that are credited to ingress already. */
   #creditedBytes = 0
@@ -174,6 +176,7 @@ export class Call implements Waiter {
     const isBare = this.#isRequestEnded && (early === null || early.bytes === 0)
     const egress = connection.openStream(head, timeout, isBare, this)
     this.#egress = egress
+    this.#hasEgressEnded = false
     this.#move(ON_OPEN)
     this.#hold ??= new ReplayHold(this.#relay.replayBudget)
     this.#watchClock()
@@ -255,6 +258,7 @@ export class Call implements Waiter {
   // ---- the response -------------------------------------------------------------------------------------------
 
   onEgressResponse(head: HeaderList, isEnd: boolean): void {
+    this.#hasEgressEnded = isEnd
     if (head.isTruncated) return this.fail('header_too_large')
     const reading = readResponse(head, this.#relay)
     if (isEnd) return this.#onTrailersOnly(reading)
@@ -269,6 +273,7 @@ export class Call implements Waiter {
 
   onEgressData(payload: Buffer, isEnd: boolean): void {
     if (isEnd) {
+      this.#hasEgressEnded = true
       // Row 16: a gRPC answer ends with trailers.
       if (this.#relay.isGrpcOnly) return this.fail('egress_malformed')
       this.#status = GrpcStatus.OK
@@ -278,6 +283,7 @@ export class Call implements Waiter {
   }
 
   onEgressTrailers(trailers: HeaderList): void {
+    this.#hasEgressEnded = true
     if (trailers.isTruncated) return this.fail('header_too_large')
     this.#onStatus(readResponse(trailers, this.#relay), false)
   }
@@ -310,10 +316,17 @@ export class Call implements Waiter {
 
   /** The answer has ended: what is left of the request is not wanted. */
   #endEgress(): void {
-    const isRequestOpen = this.state === RELAYING || this.#egress!.queue.bytes > 0
     this.#move(ON_EGRESS_END)
-    if (isRequestOpen) this.#egress!.reset(H2Code.CANCEL)
+    this.#resetEgress()
     this.#dropRequest()
+  }
+
+  /** Ends the egress stream, unless it ends by itself: then CANCEL would only puzzle the upstream. */
+  #resetEgress(): void {
+    const egress = this.#egress
+    if (egress === null) return
+    const isRequestSent = this.#isRequestEnded && egress.queue.bytes === 0
+    if (!this.#hasEgressEnded || !isRequestSent) egress.reset(H2Code.CANCEL)
   }
 
   /** Nobody will take the octets of the request that are still here: their credit goes back at once. */
@@ -352,7 +365,7 @@ export class Call implements Waiter {
   #beginAgain(event: CallEvent): void {
     this.#replayCount++
     this.#relay.stats.replays++
-    this.#egress?.reset(H2Code.CANCEL)
+    this.#resetEgress()
     this.#egress = null
     this.#move(event)
     const early = new ChunkQueue()
@@ -402,7 +415,7 @@ export class Call implements Waiter {
     if (CALL_TRANSITIONS[this.state]![ON_REFUSE] === ILLEGAL) return
     this.#move(ON_REFUSE)
     this.#relay.pool.stopWaiting(this)
-    this.#egress?.reset(H2Code.CANCEL)
+    this.#resetEgress()
     this.#dropRequest()
     this.#status = answer.status
     if (this.#hasForwardedHead) this.ingress.sendTrailers(answer.trailers)

@@ -100,7 +100,8 @@ export class Relay implements IngressAcceptor, RelayContext {
   readonly #sharedHeads = new Map<string, HeaderList>()
   readonly #ingressHandler: H2Handler
   #isDraining = false
-  #onIdle: (() => void) | null = null
+  /** Those who wait for the last ingress connection to end. */
+  readonly #onIdle = new Set<() => void>()
 
   constructor(options: RelayOptions) {
     this.#options = options
@@ -135,8 +136,7 @@ export class Relay implements IngressAcceptor, RelayContext {
   }
 
   accept(peer: PeerIdentity): H2Connection | null {
-    if (this.#isDraining && this.#ingress.size === 0) return null
-    if (this.#ingress.size >= this.#options.maxConnections) return null
+    if (this.#isDraining || this.#ingress.size >= this.#options.maxConnections) return null
     const connection = this.#newConnection(true, this.#ingressHandler)
     const state: IngressState = {
       peer: { identity: peer, seesDetails: peer.isVerified || peer.isLocal },
@@ -174,11 +174,13 @@ export class Relay implements IngressAcceptor, RelayContext {
     for (const connection of this.#ingress) connection.drainStreams()
     if (this.#ingress.size > 0) {
       await new Promise<void>((resolve) => {
-        const timer = this.#options.clock.setTimer(timeoutMs, resolve)
-        this.#onIdle = () => {
+        const end = (): void => {
           timer.cancel()
+          this.#onIdle.delete(end)
           resolve()
         }
+        const timer = this.#options.clock.setTimer(timeoutMs, end)
+        this.#onIdle.add(end)
       })
     }
     this.turn.begin()
@@ -229,7 +231,7 @@ export class Relay implements IngressAcceptor, RelayContext {
 
   onIngressClosed(connection: H2Connection): void {
     this.#ingress.delete(connection)
-    if (this.#ingress.size === 0) this.#onIdle?.()
+    if (this.#ingress.size === 0) for (const end of this.#onIdle) end()
   }
 
   endsAtMs(permit: Permit): number {
