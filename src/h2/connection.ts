@@ -501,7 +501,7 @@ export class H2Connection {
   peerGoaway(lastStreamId: number, code: number): void {
     this.stats.goawaysIn++
     this.peerGoawayLastId = Math.min(this.peerGoawayLastId, lastStreamId)
-    for (const stream of this.streams.snapshot()) {
+    for (const stream of this.streams.live()) {
       if (!this.isServer && stream.id > this.peerGoawayLastId)
         this.endStream(stream, H2Code.REFUSED_STREAM, RESET_BY_GOAWAY)
     }
@@ -645,7 +645,7 @@ export class H2Connection {
     this.phase = FINISHED
     this.#reader.halt()
     this.timers.stop()
-    for (const stream of this.streams.snapshot()) this.endStream(stream, H2Code.CANCEL, RESET_BY_CLOSE)
+    for (const stream of this.streams.live()) this.endStream(stream, H2Code.CANCEL, RESET_BY_CLOSE)
     this.#notifyClosed(error)
   }
 

@@ -4,6 +4,7 @@
  * @see RFC 9113 §5.1, §5.1.1
  */
 import type { H2Stream } from './stream.ts'
+import { StreamTable } from './stream-table.ts'
 
 /** How many streams that we ended first are remembered: frames already under way to us for them are no fault. */
 const MAX_REMEMBERED_RESETS = 1024
@@ -21,7 +22,7 @@ export const UNKNOWN_SKIPPED = 3
 
 /** Streams by identifier. */
 export class StreamStore {
-  readonly #live = new Map<number, H2Stream>()
+  readonly #live = new StreamTable()
   readonly #resetByUs = new Set<number>()
   /** Up to here identifiers fell out of `resetByUs`: a closed one may have been ended by us. */
   #blurredUpTo = 0
@@ -32,21 +33,18 @@ export class StreamStore {
   get liveCount(): number {
     return this.#live.size
   }
-  live(): IterableIterator<H2Stream> {
-    return this.#live.values()
-  }
-  /** The live streams as of now: for walks in which owners may open and end streams. */
-  snapshot(): H2Stream[] {
-    return Array.from(this.#live.values())
+  /** The live streams as of now, oldest first: owners may open and end streams while it is walked. */
+  live(): H2Stream[] {
+    return this.#live.toArray()
   }
   find(id: number): H2Stream | undefined {
-    return this.#live.get(id)
+    return this.#live.find(id)
   }
 
   /** Adds a stream with an identifier above all earlier ones. */
   add(stream: H2Stream): void {
     this.noteOpened(stream.id)
-    this.#live.set(stream.id, stream)
+    this.#live.add(stream)
   }
 
   /** Counts an identifier as opened, without a stream (one that was refused at once). */
@@ -57,7 +55,7 @@ export class StreamStore {
   }
 
   remove(stream: H2Stream): void {
-    this.#live.delete(stream.id)
+    this.#live.remove(stream)
   }
 
   /** Remembers that we ended `id` while the peer may still be sending on it. */

@@ -236,7 +236,7 @@ export class ConnectionTimers {
   /** Streams whose data has waited since the last look and moved too little. */
   #lookForStalls(): void {
     const connection = this.#connection
-    for (const stream of connection.streams.snapshot()) {
+    for (const stream of connection.streams.live()) {
       const isWaiting = stream.queue.bytes > 0
       if (isWaiting && stream.wasWaitingAtLook && stream.sentSinceLookBytes < connection.limits.stallBytes) {
         connection.failStream(stream, 'stalled')

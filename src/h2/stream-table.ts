@@ -1,0 +1,79 @@
+/**
+ * Live streams by identifier: a hash table with open addressing.
+ * Floor 2; knows no rule of streams. Not a Map: V8 links the store that a Map has outgrown to its successor, so that
+ * under churn one dead store in the old generation keeps all later ones, with their streams, until a full collection
+ * (bench/micro/stream-table.bench.ts).
+ */
+import type { H2Stream } from './stream.ts'
+
+/** Slots of an empty table: a power of two. A proxy's idle connection has no stream at all. */
+const MIN_SLOTS = 16
+
+/** Streams of one connection. At most half of the slots are in use, so that a probe ends soon. */
+export class StreamTable {
+  /** Power of two; a stream lies at its home slot or, with nothing free between, after it. */
+  #slots: (H2Stream | null)[] = emptySlots(MIN_SLOTS)
+  #mask = MIN_SLOTS - 1
+  size = 0
+
+  find(id: number): H2Stream | undefined {
+    const slots = this.#slots
+    for (let at = (id >>> 1) & this.#mask; ; at = (at + 1) & this.#mask) {
+      const stream = slots[at]!
+      if (stream === null) return undefined
+      if (stream.id === id) return stream
+    }
+  }
+
+  /** Adds a stream whose identifier is not in the table. */
+  add(stream: H2Stream): void {
+    if (++this.size * 2 > this.#slots.length) this.#grow()
+    this.#put(stream)
+  }
+
+  /** Takes a stream out. Harmless when it is not there. */
+  remove(stream: H2Stream): void {
+    const slots = this.#slots
+    const mask = this.#mask
+    let at = (stream.id >>> 1) & mask
+    while (slots[at] !== stream) {
+      if (slots[at] === null) return
+      at = (at + 1) & mask
+    }
+    this.size--
+    // What lies behind moves up, unless that would put it before its home: no tombstones are left.
+    let hole = at
+    for (let next = (hole + 1) & mask; slots[next] !== null; next = (next + 1) & mask) {
+      const home = (slots[next]!.id >>> 1) & mask
+      if (((next - home) & mask) >= ((next - hole) & mask)) {
+        slots[hole] = slots[next]!
+        hole = next
+      }
+    }
+    slots[hole] = null
+  }
+
+  /** The streams as of now, oldest first. */
+  toArray(): H2Stream[] {
+    const streams: H2Stream[] = []
+    for (const stream of this.#slots) if (stream !== null) streams.push(stream)
+    return streams.sort((a, b) => a.id - b.id)
+  }
+
+  #put(stream: H2Stream): void {
+    let at = (stream.id >>> 1) & this.#mask
+    while (this.#slots[at] !== null) at = (at + 1) & this.#mask
+    this.#slots[at] = stream
+  }
+
+  #grow(): void {
+    const before = this.#slots
+    this.#slots = emptySlots(before.length * 2)
+    this.#mask = this.#slots.length - 1
+    for (const stream of before) if (stream !== null) this.#put(stream)
+  }
+}
+
+function emptySlots(count: number): (H2Stream | null)[] {
+  return Array.from({ length: count }, () => null)
+}
