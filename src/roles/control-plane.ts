@@ -25,6 +25,7 @@ import { feedGate, feedKeys } from './feed.ts'
 import type { Machine } from './machine.ts'
 import { createRole, openRoleTls, type Role } from './role.ts'
 import { openTls } from './tls.ts'
+import { watchFiles, type WatchedFiles } from './watch-files.ts'
 
 /** Builds the role; `reloadPolicy` puts another policy in place. */
 export async function createControlPlane(
@@ -55,8 +56,11 @@ export async function createControlPlane(
       report: () => {
         for (const keeper of checks?.keepers ?? []) reportKeys(machine, keeper)
       },
-      reload: async () => {},
+      reload: async () => {
+        await Promise.all((checks?.keyFiles ?? []).map((keeper) => keeper.reload()))
+      },
       close: () => {
+        for (const files of checks?.watches ?? []) files.close()
         checks?.gate.close()
         for (const keeper of checks?.keepers ?? []) keeper.close()
         for (const client of checks?.clients ?? []) void client.close()
@@ -77,12 +81,17 @@ export async function createControlPlane(
 interface Checks {
   readonly gate: BearerGate
   readonly keepers: readonly KeyKeeper[]
+  /** Those whose keys come from a local file. */
+  readonly keyFiles: readonly KeyKeeper[]
+  readonly watches: readonly WatchedFiles[]
   readonly clients: readonly HttpClient[]
 }
 
 async function createChecks(machine: Machine, own: ControlPlaneConfig, oidc: OidcConfig): Promise<Checks> {
   const clients: HttpClient[] = []
   const keepers: KeyKeeper[] = []
+  const keyFiles: KeyKeeper[] = []
+  const watches: WatchedFiles[] = []
   for (const [place, provider] of oidc.providers.entries()) {
     const path = `control_plane.oidc.providers[${place}]`
     const tls =
@@ -94,6 +103,9 @@ async function createChecks(machine: Machine, own: ControlPlaneConfig, oidc: Oid
     const keeper = createKeeper(machine, oidc, provider, client)
     feedKeys(machine.metrics, keeper, oidc.keyMaxStaleMs)
     keepers.push(keeper)
+    if (provider.publicKeysFile === undefined) continue
+    keyFiles.push(keeper)
+    watches.push(await watchFiles(machine, [provider.publicKeysFile], () => void keeper.reload()))
   }
   const gate = new BearerGate(
     {
@@ -110,7 +122,7 @@ async function createChecks(machine: Machine, own: ControlPlaneConfig, oidc: Oid
     },
   )
   feedGate(machine.metrics, gate.stats)
-  return { gate, keepers, clients }
+  return { gate, keepers, keyFiles, watches, clients }
 }
 
 function createKeeper(

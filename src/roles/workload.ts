@@ -4,6 +4,7 @@
  */
 import {
   CredentialGate,
+  isUsable,
   OAuthTokenSource,
   OpenGate,
   OTLP_EXPORT_METHODS,
@@ -15,15 +16,17 @@ import {
   type Grant,
   type SecretRef,
   type SigningKey,
+  type TokenSnapshot,
   type TokenSource,
 } from '../auth/index.ts'
-import { ConfigError } from '../base/index.ts'
+import { ConfigError, type Clock } from '../base/index.ts'
 import type { BearerTokenConfig, Config, Oauth2ClientConfig, WorkloadConfig } from '../config/index.ts'
-import { HttpClient, readFile } from '../net/index.ts'
+import { HttpClient, readFile, type TlsContext } from '../net/index.ts'
 import { feedCredentialGate, feedToken } from './feed.ts'
 import type { Machine } from './machine.ts'
 import { createRole, openRoleTls, type Role } from './role.ts'
 import { openTls } from './tls.ts'
+import { watchFiles, type WatchedFiles } from './watch-files.ts'
 
 /** One identity: its keeper and the gate that puts its token on. */
 interface Identity {
@@ -31,6 +34,8 @@ interface Identity {
   readonly keeper: TokenKeeper
   readonly gate: CredentialGate
   readonly client: HttpClient | null
+  /** The files that its secrets and tokens come from. */
+  readonly files: WatchedFiles
 }
 
 /** Builds the role. */
@@ -58,9 +63,12 @@ export async function createWorkload(machine: Machine, config: Config): Promise<
       report: () => {
         for (const identity of identities) reportToken(machine, identity)
       },
-      reload: async () => {},
+      reload: async () => {
+        await Promise.all(identities.map(({ keeper }) => keeper.refreshNow()))
+      },
       close: () => {
-        for (const { keeper, gate, client } of identities) {
+        for (const { keeper, gate, client, files } of identities) {
+          files.close()
           gate.close()
           keeper.close()
           void client?.close()
@@ -110,7 +118,8 @@ async function createIdentity(
 ): Promise<Identity> {
   const { clock } = machine
   const log = machine.log.child({ role: 'workload' })
-  const client = grant === undefined ? null : await createHttpClient(machine, grant, path)
+  const { client, tls } =
+    grant === undefined ? { client: null, tls: null } : await createHttpClient(machine, grant, path)
   const keeper = new TokenKeeper({
     identity: name,
     source: createSource(machine, grant, bearer, client, path),
@@ -132,21 +141,38 @@ async function createIdentity(
     onRejected: own.onRejected,
   })
   feedCredentialGate(machine.metrics, gate.stats)
-  return { name, keeper, gate, client }
+  // A token may be bound to the certificate that it was asked for with (RFC 8705).
+  tls?.subscribe(() => void keeper.refreshNow())
+  const files = await watchFiles(machine, filesOf(grant, bearer), () => void keeper.refreshNow())
+  return { name, keeper, gate, client, files }
+}
+
+/** Whatever a token is made from, other than certificates. */
+function filesOf(grant: Oauth2ClientConfig | undefined, bearer: BearerTokenConfig): (string | undefined)[] {
+  if (grant === undefined) return [bearer.filename]
+  return [
+    grant.clientIdFile,
+    grant.clientSecretFile,
+    grant.clientCertificateKeyFile,
+    grant.clientAssertionFile,
+    grant.subjectTokenFile,
+  ]
 }
 
 async function createHttpClient(
   machine: Machine,
   grant: Oauth2ClientConfig,
   path: string,
-): Promise<HttpClient> {
-  const { tls } = grant
-  if (tls === undefined) return new HttpClient({ tls: null })
-  return new HttpClient({
-    tls: await openTls(machine, 'client', tls, `${path}.oauth2client.tls`, 'idp'),
-    serverNameOverride: tls.serverNameOverride ?? null,
-    insecureSkipVerify: tls.insecureSkipVerify,
+): Promise<{ client: HttpClient; tls: TlsContext | null }> {
+  const { tls: section } = grant
+  if (section === undefined) return { client: new HttpClient({ tls: null }), tls: null }
+  const tls = await openTls(machine, 'client', section, `${path}.oauth2client.tls`, 'idp')
+  const client = new HttpClient({
+    tls,
+    serverNameOverride: section.serverNameOverride ?? null,
+    insecureSkipVerify: section.insecureSkipVerify,
   })
+  return { client, tls }
 }
 
 function createSource(
@@ -165,7 +191,7 @@ function createSource(
   return new OAuthTokenSource({
     grant: grantOf(grant, path),
     issuerUrl: grant.issuerUrl ?? null,
-    discoveryUrl: null,
+    discoveryUrl: grant.discoveryUrl ?? null,
     tokenUrl: grant.tokenUrl ?? null,
     clientId: secretOf(grant.clientId, grant.clientIdFile, `${path}.oauth2client.client_id`),
     authentication: authenticationOf(grant, path),
@@ -277,7 +303,13 @@ function reportToken(machine: Machine, { name, keeper, gate }: Identity): void {
     else machine.readiness.markReady(condition)
     return
   }
-  const detail =
-    keeper.tokens.current === null ? 'there is no token yet' : 'the last good token is used until it expires'
+  const detail = tokenState(keeper.tokens.current?.value, machine.clock)
   machine.readiness.markDegraded(condition, trouble.reason, detail)
+}
+
+function tokenState(current: TokenSnapshot | undefined, clock: Clock): string {
+  if (current === undefined) return 'there is no token yet'
+  return isUsable(current, clock.nowMs(), clock.wallMs())
+    ? 'the last good token is used until it expires'
+    : 'the last good token has expired; calls are answered UNAVAILABLE, to be sent again'
 }

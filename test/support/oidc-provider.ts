@@ -42,6 +42,8 @@ export interface ProviderClient {
 
 /** What to start. */
 export interface ProviderOptions {
+  /** The issuer identifier where clients reach it under another name, through a proxy; default its own address. */
+  readonly issuer?: string
   /** The port; 0 (default) takes a free one. */
   readonly port?: number
   /** Life of an access token in seconds; 300 (Keycloak's default) unless said otherwise. */
@@ -69,9 +71,9 @@ export type ProviderFault =
 
 /** A provider that was started. */
 export interface RunningProvider {
-  /** The issuer identifier, and the base URL: `http://127.0.0.1:<port>`. Stays the same across stop and start. */
+  /** The issuer identifier. Stays the same across stop and start. */
   readonly issuer: string
-  /** Same as `issuer`. */
+  /** The base URL, `http://127.0.0.1:<port>`: the issuer too, unless the options name another. */
   readonly url: string
   readonly port: number
   /** Path and count of the requests seen since the start: `{'/token': 3, '/jwks': 1}`. */
@@ -105,7 +107,8 @@ export async function startProvider(options: ProviderOptions): Promise<RunningPr
   let keyCount = 1
   let server = await listen(options.port ?? 0, onRequest)
   const port = (server.address() as AddressInfo).port
-  const issuer = `http://127.0.0.1:${port}`
+  const url = `http://127.0.0.1:${port}`
+  const issuer = options.issuer ?? url
   const stored = new Map<string, StoredItem>()
   let respond = makeProvider(issuer, options, keys, stored)
 
@@ -119,7 +122,7 @@ export async function startProvider(options: ProviderOptions): Promise<RunningPr
 
   const running = {
     issuer,
-    url: issuer,
+    url,
     port,
     requestCounts: counts,
     fault: null as ProviderFault | null,
