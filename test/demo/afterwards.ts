@@ -92,6 +92,6 @@ export function showCommands(pattern: WholePattern, screen: Screen): void {
 export function showLogs(pattern: WholePattern, screen: Screen): void {
   for (const [name, gateway] of named(pattern)) {
     screen.title(`The last lines of the ${name} gateway`)
-    for (const line of gateway.logs().trim().split('\n').slice(-12)) screen.note(line)
+    for (const line of gateway.logs().trim().split('\n').slice(-12)) screen.note(line.slice(0, 400))
   }
 }
