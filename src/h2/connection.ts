@@ -4,8 +4,10 @@
  * @see RFC 9113
  */
 import {
+  Chunk,
   invariant,
   NO_BYTES,
+  NO_CHUNK,
   TransportError,
   type DeadlineWheel,
   type FaultToken,
@@ -96,6 +98,8 @@ export class H2Connection {
   link: Flushable | null = null
   /** What the owner keeps with the connection. */
   attachment: object | null = null
+  /** The read whose frames are being handled: whoever keeps a view of it past the turn counts it there. */
+  chunk: Chunk = NO_CHUNK
   phase: ConnectionPhase = RUNNING
   /** Whether the peer's first SETTINGS have come. */
   hasPeerSettings = false
@@ -169,6 +173,7 @@ export class H2Connection {
     if (this.phase === FINISHED) return
     if (this.budget.isSmallDataSpent(this.turn.flushCount)) return this.fail('small_data_flood')
     this.timers.onReceived()
+    this.chunk = new Chunk(chunk.buffer.byteLength)
     this.#reader.push(chunk)
     if (this.isFinished) return
     const inbound = this.#inbound

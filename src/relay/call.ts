@@ -4,6 +4,7 @@
  */
 import type { Permit, Refusal, Verdict } from '../auth/index.ts'
 import {
+  Chunk,
   ChunkQueue,
   Deadline,
   detached,
@@ -215,12 +216,12 @@ export class Call implements Waiter {
     if (this.state > HALF_CLOSED_INGRESS) return this.ingress.credit(payload.length)
     if (payload.length > 0 && !this.#isMessageSmall(payload)) return this.fail('message_too_large')
     if (this.state === RELAYING) {
-      if (payload.length > 0) this.#keep(payload)
+      if (payload.length > 0) this.#keep(payload, this.ingress.connection.chunk)
       this.#egress!.sendData(payload, isEnd)
       if (isEnd) this.#move(ON_INGRESS_END)
     } else if (payload.length > 0) {
       const view = detached(payload)
-      this.#keep(view)
+      this.#keep(view, view === payload ? this.ingress.connection.chunk : new Chunk(view.length))
       ;(this.#early ??= new ChunkQueue()).push(view)
     }
   }
@@ -241,10 +242,10 @@ export class Call implements Waiter {
     return this.#messages.push(payload, maxMessageBytes)
   }
 
-  #keep(view: Buffer): void {
+  #keep(view: Buffer, chunk: Chunk): void {
     if (this.#hasForwardedHead) return
     this.#hold ??= new ReplayHold(this.#relay.replayBudget)
-    if (this.#hold.isActive && !this.#hold.keep(view)) this.#relay.stats.unheldCalls++
+    if (this.#hold.isActive && !this.#hold.keep(view, chunk)) this.#relay.stats.unheldCalls++
   }
 
   /** Egress has taken request octets: ingress gets its credit, unless it has had it before a replay. */

@@ -2,7 +2,7 @@
  * Keeps what a call has sent until the egress leg has taken the call on, so that it can be sent again elsewhere.
  * Floor 3; knows no stream. Its octets are already credited, so they stand in a budget of their own.
  */
-import type { ChunkQueue } from '../base/index.ts'
+import type { Chunk, ChunkQueue } from '../base/index.ts'
 
 /** What a process keeps for replays. Default 16 MiB in all and 1 MiB a call (no-loss.md, Replay). */
 export class ReplayBudget {
@@ -10,34 +10,24 @@ export class ReplayBudget {
   usedBytes = 0
   readonly maxBytes: number
   readonly maxCallBytes: number
-  /** Pinned chunks, and how many views of each are kept. */
-  readonly #pins = new Map<ArrayBufferLike, number>()
-
   constructor(maxBytes = 16 * 1024 * 1024, maxCallBytes = 1024 * 1024) {
     this.maxBytes = maxBytes
     this.maxCallBytes = maxCallBytes
   }
 
   /** Counts one more view of `chunk`; false when there is no room for the chunk. */
-  pin(chunk: ArrayBufferLike): boolean {
-    const count = this.#pins.get(chunk)
-    if (count === undefined) {
-      if (this.usedBytes + chunk.byteLength > this.maxBytes) return false
-      this.usedBytes += chunk.byteLength
+  pin(chunk: Chunk): boolean {
+    if (chunk.pinCount === 0) {
+      if (this.usedBytes + chunk.bytes > this.maxBytes) return false
+      this.usedBytes += chunk.bytes
     }
-    this.#pins.set(chunk, (count ?? 0) + 1)
+    chunk.pinCount++
     return true
   }
 
   /** One view of `chunk` less. */
-  unpin(chunk: ArrayBufferLike): void {
-    const count = this.#pins.get(chunk)!
-    if (count > 1) {
-      this.#pins.set(chunk, count - 1)
-      return
-    }
-    this.#pins.delete(chunk)
-    this.usedBytes -= chunk.byteLength
+  unpin(chunk: Chunk): void {
+    if (--chunk.pinCount === 0) this.usedBytes -= chunk.bytes
   }
 }
 
@@ -49,7 +39,8 @@ export class ReplayHold {
   readonly #budget: ReplayBudget
   /** The first view by itself: a unary call seldom has another. */
   #first: Buffer | null = null
-  #rest: Buffer[] | null = null
+  #firstChunk: Chunk | null = null
+  #rest: { readonly view: Buffer; readonly chunk: Chunk }[] | null = null
   #bytes = 0
   #isActive = true
 
@@ -62,16 +53,18 @@ export class ReplayHold {
     return this.#isActive
   }
 
-  /** Keeps `view`, which must stay unchanged; false when a budget is full: the call goes on without a hold. */
-  keep(view: Buffer): boolean {
+  /** Keeps `view` of `chunk`, unchanged from now on; false when a budget is full: the call goes on without a hold. */
+  keep(view: Buffer, chunk: Chunk): boolean {
     const budget = this.#budget
-    if (this.#bytes + view.length > budget.maxCallBytes || !budget.pin(view.buffer)) {
+    if (this.#bytes + view.length > budget.maxCallBytes || !budget.pin(chunk)) {
       this.giveUp()
       return false
     }
     this.#bytes += view.length
-    if (this.#first === null) this.#first = view
-    else (this.#rest ??= []).push(view)
+    if (this.#first === null) {
+      this.#first = view
+      this.#firstChunk = chunk
+    } else (this.#rest ??= []).push({ view, chunk })
     return true
   }
 
@@ -79,18 +72,19 @@ export class ReplayHold {
   replayInto(queue: ChunkQueue): number {
     if (this.#first === null) return 0
     queue.push(this.#first)
-    for (const view of this.#rest ?? []) queue.push(view)
+    for (const { view } of this.#rest ?? []) queue.push(view)
     return this.#bytes
   }
 
   /** Drops everything. */
   giveUp(): void {
     if (this.#first !== null) {
-      this.#budget.unpin(this.#first.buffer)
+      this.#budget.unpin(this.#firstChunk!)
       this.#first = null
+      this.#firstChunk = null
     }
     if (this.#rest !== null) {
-      for (const view of this.#rest) this.#budget.unpin(view.buffer)
+      for (const { chunk } of this.#rest) this.#budget.unpin(chunk)
       this.#rest = null
     }
     this.#bytes = 0

@@ -1,22 +1,25 @@
 import { describe, expect, test } from 'vitest'
-import { ChunkQueue } from '../../../src/base/index.ts'
+import { Chunk, ChunkQueue } from '../../../src/base/index.ts'
 import { H2Code } from '../../../src/h2/index.ts'
 import { ReplayBudget, ReplayHold } from '../../../src/relay/replay.ts'
 import { messageOf, NOTHING_LEFT, RelayPair } from '../../support/relay-pair.ts'
 
 const heldOf = (pair: RelayPair): number => pair.clients[0]!.ingress.recvWindow.heldBytes
 
-/** A view of a chunk of its own. */
-const own = (bytes: number, fill = 1): Buffer => Buffer.from(new ArrayBuffer(bytes)).fill(fill)
+/** A view and the chunk of its own that it pins. */
+const own = (bytes: number, fill = 1): [Buffer, Chunk] => [
+  Buffer.from(new ArrayBuffer(bytes)).fill(fill),
+  new Chunk(bytes),
+]
 
 describe('The copy of a request', () => {
   test('has a budget a call', () => {
     const budget = new ReplayBudget(1_000_000, 10_000)
     const hold = new ReplayHold(budget)
-    expect(hold.keep(own(6000))).toBe(true)
-    expect(hold.keep(own(4000))).toBe(true)
+    expect(hold.keep(...own(6000))).toBe(true)
+    expect(hold.keep(...own(4000))).toBe(true)
     expect(budget.usedBytes).toBe(10_000)
-    expect(hold.keep(own(1))).toBe(false)
+    expect(hold.keep(...own(1))).toBe(false)
     expect(hold.isActive).toBe(false)
     expect(budget.usedBytes).toBe(0)
   })
@@ -24,8 +27,8 @@ describe('The copy of a request', () => {
   test('has a budget a process', () => {
     const budget = new ReplayBudget(10_000, 10_000)
     const [first, second] = [new ReplayHold(budget), new ReplayHold(budget)]
-    expect(first.keep(own(6000))).toBe(true)
-    expect(second.keep(own(6000))).toBe(false)
+    expect(first.keep(...own(6000))).toBe(true)
+    expect(second.keep(...own(6000))).toBe(false)
     expect(first.isActive).toBe(true)
     expect(budget.usedBytes).toBe(6000)
     first.giveUp()
@@ -35,8 +38,8 @@ describe('The copy of a request', () => {
 
   test('is given back in order, again and again', () => {
     const hold = new ReplayHold(new ReplayBudget())
-    hold.keep(own(5000, 1))
-    hold.keep(own(10, 2))
+    hold.keep(...own(5000, 1))
+    hold.keep(...own(10, 2))
     for (let i = 0; i < 2; i++) {
       const queue = new ChunkQueue()
       expect(hold.replayInto(queue)).toBe(5010)
@@ -49,10 +52,10 @@ describe('The copy of a request', () => {
   test('keeps views by reference and counts a pinned chunk whole, and once, whoever pins it', () => {
     const budget = new ReplayBudget()
     const [first, second] = [new ReplayHold(budget), new ReplayHold(budget)]
-    const chunk = own(65_536)
-    first.keep(chunk.subarray(0, 100))
-    first.keep(chunk.subarray(100, 200))
-    second.keep(chunk.subarray(200, 300))
+    const [bytes, chunk] = own(65_536)
+    first.keep(bytes.subarray(0, 100), chunk)
+    first.keep(bytes.subarray(100, 200), chunk)
+    second.keep(bytes.subarray(200, 300), chunk)
     expect(budget.usedBytes).toBe(65_536)
     first.giveUp()
     expect(budget.usedBytes).toBe(65_536)
