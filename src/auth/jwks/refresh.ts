@@ -102,6 +102,8 @@ export class KeyKeeper implements ProviderKeys {
   #failure: KeyFetchFailure | null = null
   #refreshTimer: Timer | null = null
   #staleTimer: Timer | null = null
+  /** Ends when the stored set has been read, or there is none. */
+  #stored: Promise<void> = Promise.resolve()
   #isClosed = false
 
   constructor(options: KeyKeeperOptions, ports: KeyKeeperPorts) {
@@ -132,7 +134,7 @@ export class KeyKeeper implements ProviderKeys {
 
   /** Starts to fetch, and reads the stored set meanwhile. Blocks nobody: calls are answered by row 7 until there are keys. */
   start(): void {
-    void this.#loadStored()
+    this.#stored = this.#loadStored()
     void this.#attempt()
   }
 
@@ -187,6 +189,8 @@ export class KeyKeeper implements ProviderKeys {
       this.#recover()
       if (!this.#isFile) void this.#ports.cache?.save({ fetchedAtMs: startedAtMs, text })
     } catch (error) {
+      // A refused connection is quicker than the disk: calls that wait for this attempt may take the stored keys.
+      await this.#stored
       if (!this.#isClosed) this.#fail(error)
     }
     this.#schedule()
