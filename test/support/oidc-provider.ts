@@ -93,9 +93,12 @@ export interface RunningProvider {
   rotateKeys(options?: { readonly forgetOld?: boolean }): Promise<string>
   /**
    * A token that this provider would not issue: these claims over those of a valid one, signed with its key in use.
-   * `undefined` takes a claim away.
+   * `undefined` takes a claim away. `header` goes over alg, typ and kid.
    */
-  mintToken(claims: Readonly<Record<string, unknown>>): Promise<string>
+  mintToken(
+    claims: Readonly<Record<string, unknown>>,
+    header?: Readonly<Record<string, unknown>>,
+  ): Promise<string>
   /** Ends it for good. Harmless when it is stopped. */
   close(): Promise<void>
 }
@@ -145,7 +148,8 @@ export async function startProvider(options: ProviderOptions): Promise<RunningPr
       respond = makeProvider(issuer, options, keys, stored)
       return key.kid!
     },
-    mintToken: (claims: Readonly<Record<string, unknown>>) => mintToken(issuer, options, keys[0]!, claims),
+    mintToken: (claims: Readonly<Record<string, unknown>>, header: Readonly<Record<string, unknown>> = {}) =>
+      mintToken(issuer, options, keys[0]!, claims, header),
     close: () => running.stop(),
   }
   return running
@@ -185,6 +189,7 @@ async function mintToken(
   options: ProviderOptions,
   key: JWK,
   claims: Readonly<Record<string, unknown>>,
+  header: Readonly<Record<string, unknown>>,
 ): Promise<string> {
   const clientId = options.clients[0]!.clientId
   const nowSeconds = Math.floor(Date.now() / 1000)
@@ -199,7 +204,7 @@ async function mintToken(
     scope: (options.scopes ?? ['otlp.write']).join(' '),
   }
   return new SignJWT({ ...usual, ...claims })
-    .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: key.kid! })
+    .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: key.kid!, ...header })
     .sign(await importJWK(key))
 }
 

@@ -29,10 +29,16 @@ import { startProvider } from './oidc-provider.ts'
 import type { ProviderClient, RunningProvider } from './oidc-provider.ts'
 import { exportPath, retryDelayMs } from './otlp-proto.ts'
 
+/** A gateway by what it does. */
+export type StageRole = 'workload' | 'control_plane'
+
 /** The gateways that stand between client and server. */
 export type StageShape = 'workload' | 'control_plane' | 'both'
 
-/** What a story changes. Texts are lines of YAML from the column of their section on; `%provider%` is the provider's own address. */
+/**
+ * What a story changes. Texts are lines of YAML from the column of their section on; `%provider%` is the provider's own address,
+ * `%folder%` the stage's folder.
+ */
 export interface StageOptions {
   readonly shape: StageShape
   /** Where the last gateway forwards to: a port of 127.0.0.1. Default a server that echoes, `Stage.upstream`. */
@@ -89,7 +95,9 @@ export interface Stage extends AsyncDisposable {
   /** In the order that a call passes them. */
   readonly gateways: readonly RunningAuthgw[]
   /** A gateway by its role. */
-  role(name: 'workload' | 'control_plane'): RunningAuthgw
+  role(name: StageRole): RunningAuthgw
+  /** Stops a gateway without grace and starts it again on the same port and configuration. */
+  restart(name: StageRole): Promise<void>
   /** Port of the first gateway. */
   readonly port: number
   /** A unary OTLP Export of traces on a connection that calls share. */
@@ -101,9 +109,9 @@ export interface Stage extends AsyncDisposable {
   /** Sum of a metric's series over the gateways. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
   /** Lines of /readyz?verbose of a role. */
-  conditions(role: 'workload' | 'control_plane'): Promise<string[]>
+  conditions(role: StageRole): Promise<string[]>
   /** The status of /readyz of a role. */
-  readyStatus(role: 'workload' | 'control_plane'): Promise<number>
+  readyStatus(role: StageRole): Promise<number>
   /** All that the gateways have logged. */
   logs(): Promise<string>
 }
@@ -189,23 +197,40 @@ class OpenStage implements Stage {
       await waitFor(async () => (await this.metric('authgw_degraded')) === 0, 5_000, 'all is well')
   }
 
-  async #start(name: 'workload' | 'control_plane', yaml: string): Promise<number> {
+  async #start(name: StageRole, yaml: string): Promise<number> {
     const file = join(this.folder, `${name}.yaml`)
     const common = 'admin: {endpoint: 127.0.0.1:0}\ndrain: {delay: 0s, timeout: 2s}\n'
     const top = this.#options.top ?? ''
-    const text = yaml.replaceAll('%provider%', this.provider.url)
+    const text = yaml.replaceAll('%provider%', this.provider.url).replaceAll('%folder%', this.folder)
     writeFileSync(file, `${text}${/^drain:/m.test(top) ? common.split('\n')[0] + '\n' : common}${top}`, {
       mode: 0o600,
     })
+    return this.#run(name, file)
+  }
+
+  async #run(name: StageRole, file: string): Promise<number> {
     const { config, tree } = loadConfig({ files: [file], env: {}, nowMs: Date.now() })
     const gateway = await runAuthgw(config, {
       version: '0.0.0',
       printedConfig: () => printConfig(tree),
       log: new Logger({ level: 'debug', destination: join(this.folder, 'log') }),
     })
-    this.gateways.unshift(gateway)
+    if (name === 'workload') this.gateways.unshift(gateway)
+    else this.gateways.push(gateway)
     this.#undo.push(() => gateway.stop())
     return portOf(gateway, name)
+  }
+
+  async restart(name: StageRole): Promise<void> {
+    const gateway = this.role(name)
+    const port = portOf(gateway, name)
+    await gateway.stop()
+    this.gateways.splice(this.gateways.indexOf(gateway), 1)
+    const file = join(this.folder, `${name}.yaml`)
+    const text = readFileSync(file, 'utf8')
+    const listen = text.indexOf('endpoint: ')
+    writeFileSync(file, text.slice(0, listen) + text.slice(listen).replace(/:0\b/, `:${port}`))
+    await this.#run(name, file)
   }
 
   #workloadYaml(port: number): string {
@@ -240,7 +265,7 @@ ${indented(listenTls, 6)}  upstream: {endpoint: 127.0.0.1:${port}}
 ${indented(oidc, 4)}${indented(controlPlane)}`
   }
 
-  role(name: 'workload' | 'control_plane'): RunningAuthgw {
+  role(name: StageRole): RunningAuthgw {
     return this.gateways.find((gateway) => gateway.addresses[name] !== undefined)!
   }
 
@@ -280,11 +305,11 @@ ${indented(oidc, 4)}${indented(controlPlane)}`
     return readings.reduce((total, reading) => total + reading.sum(name, labels), 0)
   }
 
-  conditions(role: 'workload' | 'control_plane'): Promise<string[]> {
+  conditions(role: StageRole): Promise<string[]> {
     return readConditions(portOf(this.role(role), 'admin'))
   }
 
-  async readyStatus(role: 'workload' | 'control_plane'): Promise<number> {
+  async readyStatus(role: StageRole): Promise<number> {
     const answer = await fetch(`http://127.0.0.1:${portOf(this.role(role), 'admin')}/readyz`)
     await answer.arrayBuffer()
     return answer.status
