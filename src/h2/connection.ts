@@ -189,6 +189,7 @@ export class H2Connection {
   /** Moves output to `out`, DATA until about `maxBytes` are pending; returns the octets moved. */
   drain(out: Buffer[], maxBytes: number): number {
     this.#isListed = false
+    const wasFull = this.#isWriterFull
     if (this.phase !== FINISHED) {
       this.#announceWindows()
       this.sendQueue.pump(maxBytes)
@@ -197,6 +198,7 @@ export class H2Connection {
     const bytes = this.writer.take(out)
     this.timers.onResumed()
     if (this.phase === DRAINING) this.#finishWhenIdle()
+    if (wasFull && !this.isServer) this.handler.onCapacity(this)
     return bytes
   }
 
@@ -265,8 +267,14 @@ export class H2Connection {
       this.hasPeerSettings &&
       this.peerGoawayLastId === Infinity &&
       this.streams.liveCount < this.peer.maxConcurrentStreams &&
-      this.#nextStreamId < this.limits.maxStreamId
+      this.#nextStreamId < this.limits.maxStreamId &&
+      !this.#isWriterFull
     )
+  }
+
+  /** Whether so much waits unsent that nothing should be added: the socket does not take it. */
+  get #isWriterFull(): boolean {
+    return this.writer.pendingBytes >= this.limits.maxQueuedBytes
   }
 
   /** Client: whether no call will be taken ever again, so that another connection is needed. */

@@ -223,6 +223,17 @@ describe('at the limit a peer is served, one past it is not', () => {
     heavy.handler.stream(1).sendHeaders(listOf([...RESPONSE, ['x', 'v'.repeat(10_000)]]), true)
     expect(heavy.connection.wantsRead).toBe(false)
   })
+  test('a client opens no more while 4 MiB of its frames wait unsent, and tells when they have left', () => {
+    const peer = dialled({ maxQueuedBytes: 10_000 })
+    let told = 0
+    peer.handler.on = (event) => void (event === 'capacity' && told++)
+    peer.connection.openStream(listOf([...REQUEST, ['x', 'v'.repeat(10_000)]]), null, true, {})
+    expect([peer.connection.canOpenStream, peer.connection.isRetired]).toEqual([false, false])
+    peer.flush()
+    expect([peer.connection.canOpenStream, told]).toEqual([true, 1])
+    peer.ping().flush()
+    expect(told).toBe(1)
+  })
   test('200 glitches; the connection is asked to leave at three quarters', () => {
     const peer = served()
     repeat(150, () => {
