@@ -64,8 +64,10 @@ describe('credit is never lost', () => {
     peer.end.receive(Buffer.from(bytes.subarray(0, 4000)))
     peer.handler.stream(1).reset(H2Code.CANCEL)
     peer.connection.checkCredits()
+    peer.handler.take()
     peer.end.receive(Buffer.from(bytes.subarray(4000)))
     allCredited(peer)
+    expect(peer.handler.take()).toEqual([])
     expect(peer.take()).toEqual(['RST_STREAM 1 CANCEL'])
   })
   test('a reset from inside onData returns credit for the frame under way', () => {

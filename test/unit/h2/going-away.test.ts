@@ -152,6 +152,30 @@ describe('a client whose server goes away', () => {
   })
 })
 
+describe('asking for a turn', () => {
+  test('happens once, until the output was taken', () => {
+    const peer = served()
+    const before = peer.end.flushRequests
+    peer.connection.markDirty()
+    peer.bench.turn.flushAll()
+    peer.ping().ping()
+    expect(peer.end.flushRequests).toBe(before + 1)
+    peer.flush().ping().bench.turn.flushAll()
+    expect(peer.end.flushRequests).toBe(before + 2)
+  })
+  test('happens when the last stream of a connection that drains ends without output', () => {
+    const peer = served()
+    peer.headers(1, REQUEST)
+    peer.connection.drainStreams()
+    peer.ping(DRAIN_PING, true).flush()
+    const before = peer.end.flushRequests
+    peer.rst(1).bench.turn.flushAll()
+    expect(peer.end.flushRequests).toBe(before + 1)
+    peer.flush()
+    expect(peer.connection.isFinished).toBe(true)
+  })
+})
+
 describe('the end', () => {
   test('close says GOAWAY with the code, and resets the streams to the owner', () => {
     const peer = served()

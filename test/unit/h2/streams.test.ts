@@ -167,7 +167,7 @@ describe('an early answer', () => {
     stream.sendHeaders(listOf(RESPONSE), false)
     stream.sendData(pattern(4), false)
     stream.sendTrailers(listOf(TRAILERS))
-    stream.sendTrailers(listOf(TRAILERS))
+    stream.sendTrailers(listOf([['grpc-status', '13']]))
     stream.sendData(pattern(4), true)
     stream.sendHeaders(listOf(RESPONSE), true)
     peer.take()
