@@ -52,13 +52,12 @@ export class RecvWindow {
     this.targetBytes -= cutBytes
   }
 
-  /** Whether an update is worth a frame: the peer could run dry before half of what we stand for. */
+  /**
+   * Whether an update is worth a frame: half of what is in play has come back. What is held is not in play: streams that
+   * stall may hold most of a connection's window for long, and the others live on what they leave.
+   */
   get isUpdateDue(): boolean {
-    return (
-      this.pendingBytes > 0 &&
-      this.remainingBytes < this.targetBytes / 2 &&
-      this.pendingBytes >= this.targetBytes / 4
-    )
+    return this.pendingBytes > 0 && this.pendingBytes >= this.remainingBytes
   }
 
   /** Takes what is pending as an increment for WINDOW_UPDATE. */
