@@ -482,9 +482,10 @@ export class Call implements Waiter {
     } catch (second) {
       this.#relay.onBug(second)
     }
-    if (this.state === CLOSED || this.ingress.isEndQueued) return
+    const { ingress } = this
+    if (this.state === CLOSED || (ingress.isEndQueued && !ingress.isOver)) return
     // Not even an answer: CANCEL is a code that callers try again after.
-    this.ingress.reset(H2Code.CANCEL)
+    ingress.reset(H2Code.CANCEL)
     this.#egress?.reset(H2Code.CANCEL)
     this.#settle(RELAY_REASONS.bug.status)
   }
