@@ -14,11 +14,12 @@ export class StreamTable {
   /** Power of two; a stream lies at its home slot or, with nothing free between, after it. */
   #slots: (H2Stream | null)[] = emptySlots(MIN_SLOTS)
   #mask = MIN_SLOTS - 1
+  #shift = 32 - Math.log2(MIN_SLOTS)
   size = 0
 
   find(id: number): H2Stream | undefined {
     const slots = this.#slots
-    for (let at = (id >>> 1) & this.#mask; ; at = (at + 1) & this.#mask) {
+    for (let at = homeOf(id, this.#shift); ; at = (at + 1) & this.#mask) {
       const stream = slots[at]!
       if (stream === null) return undefined
       if (stream.id === id) return stream
@@ -35,7 +36,7 @@ export class StreamTable {
   remove(stream: H2Stream): void {
     const slots = this.#slots
     const mask = this.#mask
-    let at = (stream.id >>> 1) & mask
+    let at = homeOf(stream.id, this.#shift)
     while (slots[at] !== stream) {
       if (slots[at] === null) return
       at = (at + 1) & mask
@@ -44,7 +45,7 @@ export class StreamTable {
     // What lies behind moves up, unless that would put it before its home: no tombstones are left.
     let hole = at
     for (let next = (hole + 1) & mask; slots[next] !== null; next = (next + 1) & mask) {
-      const home = (slots[next]!.id >>> 1) & mask
+      const home = homeOf(slots[next]!.id, this.#shift)
       if (((next - home) & mask) >= ((next - hole) & mask)) {
         slots[hole] = slots[next]!
         hole = next
@@ -61,7 +62,7 @@ export class StreamTable {
   }
 
   #put(stream: H2Stream): void {
-    let at = (stream.id >>> 1) & this.#mask
+    let at = homeOf(stream.id, this.#shift)
     while (this.#slots[at] !== null) at = (at + 1) & this.#mask
     this.#slots[at] = stream
   }
@@ -70,8 +71,14 @@ export class StreamTable {
     const before = this.#slots
     this.#slots = emptySlots(before.length * 2)
     this.#mask = this.#slots.length - 1
+    this.#shift--
     for (const stream of before) if (stream !== null) this.#put(stream)
   }
+}
+
+/** Fibonacci hashing: identifiers come in a row, and neighbours must not make one long run of slots. */
+function homeOf(id: number, shift: number): number {
+  return Math.imul(id, 0x9e3779b1) >>> shift
 }
 
 function emptySlots(count: number): (H2Stream | null)[] {
