@@ -81,6 +81,9 @@ export function connectNodeHttp2(ingress: PairIngress, options: http2.ClientSess
   }
 }
 
+/** A call on a stream that a test has opened itself. */
+export const callOn = (stream: ClientHttp2Stream): ClientCall => new Http2ClientCall(stream)
+
 class Http2ClientCall implements ClientCall {
   readonly #stream: ClientHttp2Stream
   readonly #reader: MessageReader
@@ -140,10 +143,11 @@ export interface RawServed {
   close(): Promise<void>
 }
 
-/** Starts a server that hands every stream to `onStream`. */
+/** Starts a server that hands every stream to `onStream`. `port` 0 takes a free one. */
 export async function serveRaw(
   onStream: (stream: ServerHttp2Stream, raw: readonly string[]) => void,
   options: http2.ServerOptions = {},
+  port = 0,
 ): Promise<RawServed> {
   const server = http2.createServer({ settings: { maxConcurrentStreams: 1000 }, ...options })
   const sessions = new Set<http2.ServerHttp2Session>()
@@ -157,7 +161,7 @@ export async function serveRaw(
     stream.on('error', () => {})
     onStream(stream, raw)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   return {
     port: (server.address() as AddressInfo).port,
     sessions,

@@ -43,6 +43,10 @@ export interface StageOptions {
   readonly shape: StageShape
   /** Where the last gateway forwards to: a port of 127.0.0.1. Default a server that echoes, `Stage.upstream`. */
   readonly upstreamPort?: number
+  /** Where the last gateway forwards to, in place of 127.0.0.1 and the port. */
+  readonly upstreamEndpoint?: string
+  /** Further lines of the last gateway's `upstream` section. */
+  readonly upstreamSection?: string
   /** Life of a token; default 300. */
   readonly tokenLifeSeconds?: number
   /** Default: one client, `workload`. */
@@ -83,6 +87,8 @@ export interface StageCall extends CallOptions {
   readonly token?: string | null
   /** Default five octets. */
   readonly body?: Buffer
+  /** Default true; false where the details are no protobuf. */
+  readonly parsesDetails?: boolean
 }
 
 /** Everything that runs. */
@@ -104,6 +110,8 @@ export interface Stage extends AsyncDisposable {
   call(options?: StageCall): Promise<StageAnswer>
   /** A client of its own, with another certificate if one is given. Ended with the stage. */
   connect(certificate?: PkiPair): GrpcCaller
+  /** The certificates of a client, or those of another one. */
+  clientTls(certificate?: PkiPair): { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer }
   /** A valid token, asked for at the provider itself. */
   token(): Promise<string>
   /** Sum of a metric's series over the gateways. */
@@ -122,6 +130,16 @@ export const AUDIENCE = 'control-plane'
 /** The method that stories call unless they say otherwise. */
 export const EXPORT_PATH = exportPath('traces')
 
+/** The head of such a call, for clients that write it themselves. */
+export const GRPC_HEAD: readonly (readonly [string, string])[] = [
+  [':method', 'POST'],
+  [':scheme', 'https'],
+  [':path', EXPORT_PATH],
+  [':authority', 'localhost'],
+  ['content-type', 'application/grpc'],
+  ['te', 'trailers'],
+]
+
 const HELLO = Buffer.from('hello')
 
 /** Sets the stage. What was started is ended when a part fails. */
@@ -137,9 +155,9 @@ export async function openStage(options: StageOptions): Promise<Stage> {
 }
 
 /** An outcome in the words of the contract. */
-export function answerOf(outcome: Outcome): StageAnswer {
+export function answerOf(outcome: Outcome, parsesDetails = true): StageAnswer {
   const details = outcome.trailers['grpc-status-details-bin']?.[0]
-  const delayMs = details instanceof Buffer ? retryDelayMs(details) : null
+  const delayMs = details instanceof Buffer && parsesDetails ? retryDelayMs(details) : null
   return {
     status: grpcStatus[outcome.status] ?? String(outcome.status),
     message: outcome.message,
@@ -233,6 +251,11 @@ class OpenStage implements Stage {
     await this.#run(name, file)
   }
 
+  #upstream(port: number): string {
+    const { upstreamEndpoint = `127.0.0.1:${port}`, upstreamSection = '' } = this.#options
+    return `${upstreamEndpoint}\n${indented(upstreamSection, 4)}`.trimEnd()
+  }
+
   #workloadYaml(port: number): string {
     const { credential, oauth2client = '', workload = '', shape } = this.#options
     const { ca, client } = this.pki
@@ -245,7 +268,7 @@ ${indented(oauth2client)}`
     return `workload:
   listen: {endpoint: 127.0.0.1:0}
   upstream:
-    endpoint: localhost:${port}
+    endpoint: ${shape === 'both' ? `localhost:${port}` : this.#upstream(port)}
 ${shape === 'both' ? `    tls: ${tls}\n` : ''}${indented(credential ?? grant)}${indented(workload)}`
   }
 
@@ -259,7 +282,8 @@ ${shape === 'both' ? `    tls: ${tls}\n` : ''}${indented(credential ?? grant)}${
       cert_file: ${server.certFile}
       key_file: ${server.keyFile}
       client_ca_file: ${ca.certFile}
-${indented(listenTls, 6)}  upstream: {endpoint: 127.0.0.1:${port}}
+${indented(listenTls, 6)}  upstream:
+    endpoint: ${this.#upstream(port)}
   oidc:
     providers: ${this.#options.oidcProviders?.(this) ?? `[{issuer_url: '${this.proxy.url}', audience: ${AUDIENCE}}]`}
 ${indented(oidc, 4)}${indented(controlPlane)}`
@@ -271,28 +295,31 @@ ${indented(oidc, 4)}${indented(controlPlane)}`
 
   connect(certificate: PkiPair = this.pki.client): GrpcCaller {
     const isTls = this.#options.shape === 'control_plane'
-    const tls = {
-      ca: readFileSync(this.pki.ca.certFile),
-      cert: readFileSync(certificate.certFile),
-      key: readFileSync(certificate.keyFile),
-    }
-    const caller = connectGrpcJs({ port: this.port, tls: isTls ? tls : null, token: null })
+    const tls = isTls ? this.clientTls(certificate) : null
+    const caller = connectGrpcJs({ port: this.port, tls, token: null })
     this.#undo.push(() => caller.close())
     return caller
   }
 
-  async call({ token, body = HELLO, ...rest }: StageCall = {}): Promise<StageAnswer> {
+  clientTls(certificate: PkiPair = this.pki.client): { ca: Buffer; cert: Buffer; key: Buffer } {
+    return {
+      ca: readFileSync(this.pki.ca.certFile),
+      cert: readFileSync(certificate.certFile),
+      key: readFileSync(certificate.keyFile),
+    }
+  }
+
+  async call({ token, body = HELLO, parsesDetails = true, ...rest }: StageCall = {}): Promise<StageAnswer> {
     this.#caller ??= this.connect()
     const isAsked = this.#options.shape === 'control_plane'
     const bearer = token === undefined && isAsked ? await this.token() : (token ?? null)
     const metadata = { ...(bearer !== null && { authorization: [`Bearer ${bearer}`] }), ...rest.metadata }
-    return answerOf(
-      await this.#caller.unary(body, { path: EXPORT_PATH, timeoutMs: 10_000, ...rest, metadata }),
-    )
+    const call = { path: EXPORT_PATH, timeoutMs: 10_000, ...rest, metadata }
+    return answerOf(await this.#caller.unary(body, call), parsesDetails)
   }
 
   async token(): Promise<string> {
-    const answer = await fetch(`${this.provider.url}${'/token'}`, {
+    const answer = await fetch(`${this.provider.url}/token`, {
       method: 'POST',
       headers: { authorization: `Basic ${Buffer.from(`${CLIENT_ID}:${CLIENT_SECRET}`).toString('base64')}` },
       body: new URLSearchParams({ grant_type: 'client_credentials' }),
