@@ -116,7 +116,11 @@ export class Call implements Waiter {
     this.#watchClock()
     const onVerdict = (decided: Verdict): void => {
       this.#relay.turn.begin()
-      this.guarded(() => this.#onVerdict(decided))
+      try {
+        this.#onVerdict(decided)
+      } catch (error) {
+        this.onBug(error)
+      }
     }
     const onRejected = (error: unknown): void => {
       this.#relay.turn.begin()
@@ -159,12 +163,21 @@ export class Call implements Waiter {
     this.#relay.pool.wait(this)
   }
 
+  /** Called by the pool among others that wait: a bug here is not theirs. */
   proceed(connection: H2Connection): void {
-    if (this.state === DIALLING) this.#open(connection)
+    try {
+      if (this.state === DIALLING) this.#open(connection)
+    } catch (error) {
+      this.onBug(error)
+    }
   }
 
   giveUp(error: TransportError | null): void {
-    if (this.state === DIALLING) this.fail('egress_unreachable', error?.code ?? null)
+    try {
+      if (this.state === DIALLING) this.fail('egress_unreachable', error?.code ?? null)
+    } catch (bug) {
+      this.onBug(bug)
+    }
   }
 
   #open(connection: H2Connection): void {
@@ -465,16 +478,7 @@ export class Call implements Waiter {
 
   // ---- bugs ---------------------------------------------------------------------------------------------------
 
-  /** Row 28: a bug of ours ends this call only. */
-  guarded(step: () => void): void {
-    try {
-      step()
-    } catch (error) {
-      this.onBug(error)
-    }
-  }
-
-  /** Row 28. Trailers that are already on their way are left to arrive. */
+  /** Row 28: a bug of ours ends this call only. Trailers that are already on their way are left to arrive. */
   onBug(error: unknown): void {
     this.#relay.onBug(error)
     try {

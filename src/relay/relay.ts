@@ -197,8 +197,21 @@ export class Relay implements IngressAcceptor, RelayContext {
     this.pool.close()
   }
 
-  /** A request head has come. http2.md §1, order of checks: malformed (h2), 415, limits, path, token, policy. */
+  /** A request head has come. */
   onRequest(stream: H2Stream, head: HeaderList, isEnd: boolean): void {
+    let call: Call | null = null
+    try {
+      call = this.#callFor(stream, head)
+      call?.start(isEnd)
+    } catch (error) {
+      if (call !== null) return call.onBug(error)
+      this.onBug(error)
+      this.#refuse(stream, 'bug')
+    }
+  }
+
+  /** A call for a head that may be one; else it is refused. Order of checks: malformed (h2), 415, limits, path, token, policy. */
+  #callFor(stream: H2Stream, head: HeaderList): Call | null {
     const { peer, intake } = stream.connection.attachment as IngressState
     if (head.isTruncated) return this.#refuse(stream, this.#truncatedReason(head))
     const reading = intake.read(head)
@@ -209,11 +222,7 @@ export class Relay implements IngressAcceptor, RelayContext {
     if (Number.isNaN(reading.timeoutMs)) return this.#refuse(stream, 'bad_timeout')
     const call = new Call(this, stream, peer, reading)
     stream.attachment = call
-    try {
-      call.start(isEnd)
-    } catch (error) {
-      call.onBug(error)
-    }
+    return call
   }
 
   /** Of a head that is too large some fields are missing; the content-type is not, unless it is what was too large. */
@@ -224,9 +233,10 @@ export class Relay implements IngressAcceptor, RelayContext {
   }
 
   /** Refuses a head that is no call. */
-  #refuse(stream: H2Stream, reason: RelayReason): void {
+  #refuse(stream: H2Stream, reason: RelayReason): null {
     this.stats.answers[reason]++
     stream.sendHeaders(reasonAnswer(reason, false).trailersOnly, true)
+    return null
   }
 
   onIngressClosed(connection: H2Connection): void {

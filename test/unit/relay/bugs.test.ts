@@ -3,7 +3,8 @@ import type { Call } from '../../../src/relay/call.ts'
 import { ReplayBudget } from '../../../src/relay/index.ts'
 import { H2Code } from '../../../src/h2/index.ts'
 import { listOf } from '../../support/h2-pair.ts'
-import { NOTHING_LEFT, RelayPair, type ClientCall } from '../../support/relay-pair.ts'
+import { gateOf, NOTHING_LEFT, RelayPair, type ClientCall } from '../../support/relay-pair.ts'
+import { permitOf } from '../../support/relay-rig.ts'
 import { NO_LOG, type Log } from '../../../src/base/index.ts'
 
 const bug = (): never => {
@@ -134,6 +135,73 @@ describe('Row 28: an exception while an event is handled ends that call only', (
     pair.settle()
     expect(call.outcome).toBe('14 RI 1 bug')
     budget.isBroken = false
+    const next = client.unary()
+    pair.settle()
+    pair.server.last.ok()
+    pair.settle()
+    expect(next.outcome).toBe('0')
+    expect(pair.leftovers).toEqual({ ...NOTHING_LEFT, bugs: 1 })
+  })
+
+  test('while it waits for a connection: those who wait with it go on', () => {
+    const pair = new RelayPair({ dials: 'wait' })
+    const client = pair.connect()
+    const [call, neighbour] = [client.unary('/s/Broken'), client.unary('/s/N')]
+    pair.settle()
+    const egressHead = pair.relay.egressHead.bind(pair.relay)
+    pair.relay.egressHead = (plan, permit) => (plan.path === '/s/Broken' ? bug() : egressHead(plan, permit))
+    pair.nextDial().connect()
+    pair.settle()
+    expect(call.outcome).toBe('14 RI 1 bug')
+    pair.server.last.ok()
+    pair.settle()
+    expect(neighbour.outcome).toBe('0')
+    expect(pair.leftovers).toEqual({ ...NOTHING_LEFT, bugs: 1 })
+  })
+
+  test('when it is told that there is no connection', () => {
+    const pair = new RelayPair({ dials: 'wait' })
+    const client = pair.connect()
+    const [call, neighbour] = [client.unary('/s/M'), client.unary('/s/N')]
+    pair.settle()
+    let isFirst = true
+    const broken = relayedOf(pair, call) as unknown as Call
+    const fail = broken.fail.bind(broken)
+    broken.fail = (reason, detail) => {
+      if (isFirst) {
+        isFirst = false
+        bug()
+      }
+      fail(reason, detail)
+    }
+    pair.nextDial().fail()
+    pair.settle()
+    expect([call.outcome, neighbour.outcome]).toEqual(['14 RI 1 bug', '14 RI 1 egress_unreachable'])
+    expect(pair.leftovers).toEqual({ ...NOTHING_LEFT, bugs: 1 })
+  })
+
+  test('when the verdict comes later', async () => {
+    const decision = Promise.withResolvers<ReturnType<typeof permitOf>>()
+    const pair = new RelayPair({ gate: gateOf(() => decision.promise) })
+    const call = pair.open().unary()
+    pair.settle()
+    pair.relay.egressHead = bug
+    decision.resolve(permitOf())
+    await pair.pause()
+    expect(call.outcome).toBe('14 RI 1 bug')
+    expect(pair.leftovers).toEqual({ ...NOTHING_LEFT, bugs: 1 })
+  })
+
+  test('before there is a call', () => {
+    const pair = new RelayPair()
+    const client = pair.open()
+    const { stats } = pair.relay
+    const seriesOf = stats.seriesOf.bind(stats)
+    stats.seriesOf = bug
+    const call = client.unary()
+    pair.settle()
+    expect(call.outcome).toBe('14 RI 1 bug')
+    stats.seriesOf = seriesOf
     const next = client.unary()
     pair.settle()
     pair.server.last.ok()
