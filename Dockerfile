@@ -29,5 +29,6 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["/nodejs/bin/node", "/app/authgw.js", "healthcheck", "--config", "/etc/authgw/config.yaml"]
 # SIGTERM drains within 25 s: give it 30 (`docker stop --time 30`, terminationGracePeriodSeconds: 30).
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["/nodejs/bin/node", "/app/authgw.js"]
+# The same flag as in the program's first line (rolldown.config.ts).
+ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=1", "/app/authgw.js"]
 CMD ["--config", "/etc/authgw/config.yaml"]

