@@ -62,6 +62,8 @@ export class Inbound implements FrameSink {
     if (!connection.recvWindow.receive(lengthBytes)) return connection.fail('connection_window_exceeded')
     connection.held.usedBytes += lengthBytes
     connection.stats.dataBytesIn += lengthBytes
+    // Where others hold the rest of the window, no credit may follow that would announce what came back before.
+    if (connection.recvWindow.isUpdateDue) connection.markDirty()
     const stream = connection.streams.find(streamId)
     if (stream === undefined) return this.#onStrayData(streamId, flags, lengthBytes)
     const fault = this.#dataFault(stream, lengthBytes)

@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { RecvWindow } from '../../../src/h2/recv-window.ts'
+import { RawPeer, REQUEST } from '../../support/h2-pair.ts'
 
 const invariant = (window: RecvWindow): number =>
   window.remainingBytes + window.heldBytes + window.pendingBytes
@@ -48,4 +49,20 @@ test('a window that was raised is announced though nothing was received', () => 
   window.grow(4_194_304)
   expect(window.isUpdateDue).toBe(true)
   expect(window.announce()).toBe(4_194_304 - 65_535)
+})
+
+test('credit of the past is announced when stalled streams take up the rest, though nothing comes back any more', () => {
+  const peer = new RawPeer({ limits: { connectionWindowBytes: 400_000 } }).open()
+  peer.handler.credits = false
+  const send = (id: number): void => {
+    peer.headers(id, REQUEST)
+    for (let sentBytes = 0; sentBytes < 60_000; sentBytes += 15_000) peer.data(id, 15_000)
+  }
+  send(1)
+  peer.handler.stream(1).credit(60_000)
+  expect(peer.take().filter((line) => line.startsWith('WINDOW_UPDATE 0'))).toEqual([])
+  const askForTurn = vi.spyOn(peer.bench.turn, 'add')
+  for (const id of [3, 5, 7, 9, 11]) send(id)
+  expect(askForTurn).toHaveBeenCalled()
+  expect(peer.take()).toContain('WINDOW_UPDATE 0 +60000')
 })
