@@ -25,7 +25,10 @@ const startRoles: StartRoles = async (config, options) => {
 }
 
 /** Pages made from tables of rooms that cli/ does not import. */
-const pages = async (): Promise<readonly GeneratedPage[]> => []
+const pages = async (): Promise<readonly GeneratedPage[]> => {
+  const { REFERENCE_PAGES } = await import('./roles/index.ts')
+  return REFERENCE_PAGES
+}
 
 const { runProgram } = await import('./cli/index.ts')
 process.exitCode = await runProgram(process.argv.slice(2), { io, startRoles, pages })

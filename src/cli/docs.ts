@@ -1,11 +1,9 @@
 /**
  * `authgw render-docs`: the pages that are made from tables in the code, and the check that they are up to date.
- * Floor 8; main.ts owns the list of pages.
+ * Floor 8; those of the other rooms' tables come from main.ts.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { FAULTS } from '../base/index.ts'
-import { REFUSAL_REASONS } from '../auth/index.ts'
 import { renderConfigurationPage, renderJsonSchema } from '../config/index.ts'
 import { EXIT } from './io.ts'
 import type { CliIo } from './io.ts'
@@ -21,7 +19,6 @@ export interface GeneratedPage {
 export const PAGES: readonly GeneratedPage[] = [
   { file: 'authgw.schema.json', render: renderJsonSchema },
   { file: 'docs/configuration.md', render: renderConfigurationPage },
-  { file: 'docs/errors.md', render: renderErrorsPage },
 ]
 
 /** Writes the pages below `folder`; with `isCheck` only compares them, and gives 1 when one differs. */
@@ -50,26 +47,4 @@ function readOrNull(file: string): string | null {
   } catch {
     return null
   }
-}
-
-const RADIUS = { stream: 'the stream', connection: 'the connection', flood: 'the connection' } as const
-
-/** Gives docs/errors.md: a heading for every refusal and every fault. */
-export function renderErrorsPage(): string {
-  const refusals = Object.entries(REFUSAL_REASONS).map(([reason, text]) => `### \`${reason}\`\n\n${text}`)
-  const faults = Object.entries(FAULTS).map(
-    ([token, { code, radius, source, text }]) =>
-      `### \`${token}\`\n\n${text} Ends ${RADIUS[radius]} with ${code}. ${source}.`,
-  )
-  return `${[
-    '<!-- Generated from src/auth/verdict.ts and src/base/faults.ts by `authgw render-docs`; changes here are overwritten. -->',
-    '# Errors',
-    'Every name here is stable: it is the label of a metric, and alerts may use it.',
-    '## Refusals',
-    'Why a call was refused. The name travels in the trailer `authgw-reason`, is counted on both sides, and stands in the log line of the denial. What the caller reads in `grpc-message` names the class and never a secret; callers without a verified client certificate read only `unauthenticated` or `permission denied`.',
-    ...refusals,
-    '## Protocol faults',
-    'What a peer did against HTTP/2, HPACK or a limit, how far it reaches, and the section or limit it breaks.',
-    ...faults,
-  ].join('\n\n')}\n`
 }

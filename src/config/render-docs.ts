@@ -98,3 +98,29 @@ function linked(outer: Shape, inner: Shape, heading: string): string {
   const text = outer.description === '' ? inner.description : outer.description
   return `${text} See [\`${heading}\`](#${heading.replaceAll(/[^a-z0-9_-]/g, '')}).`
 }
+
+/** A key under `limits` as operators read it. */
+export interface LimitKey {
+  readonly key: string
+  /** As it would be written; null when there is none. */
+  readonly defaultText: string | null
+  readonly description: string
+}
+
+/** The keys under `limits`, in the order of the schema; those of sections within by their path. */
+export function limitKeys(): readonly LimitKey[] {
+  const rowsOf = (shape: Shape, prefix: string): LimitKey[] =>
+    Object.entries(shape.keys).flatMap(([key, schema]) => {
+      const inner = shapeOf(schema)
+      if (inner.kind === 'section') return rowsOf(inner, `${prefix}${key}.`)
+      const text = presence(inner).replaceAll('`', '')
+      return [
+        {
+          key: prefix + key,
+          defaultText: inner.defaultValue === undefined ? null : text,
+          description: inner.description,
+        },
+      ]
+    })
+  return rowsOf(shapeOf(shapeOf(CONFIG_SCHEMA).keys['limits']!), '')
+}

@@ -5,3 +5,4 @@
 export { configName } from './limits.ts'
 export { runAuthgw } from './run.ts'
 export type { RunningAuthgw, RunOptions } from './run.ts'
+export { REFERENCE_PAGES } from './reference-pages.ts'

@@ -1,0 +1,122 @@
+/**
+ * The tables of the lower rooms into the pages that operators read: docs/errors.md, docs/limits.md and docs/metrics.md.
+ * Floor 7; writes no file. `authgw render-docs` does, and checks that they are up to date.
+ */
+import { FIXED_AUTH_LIMITS, REFUSAL_REASONS, type FixedLimit } from '../auth/index.ts'
+import { CREDENTIAL_ERRORS, FAULTS, TRANSPORT_ERRORS } from '../base/index.ts'
+import { formatDuration, formatSize, limitKeys } from '../config/index.ts'
+import { grpcStatusName } from '../grpc/index.ts'
+import { LIMITS } from '../h2/index.ts'
+import { CONNECT_TIMEOUT_MS, MAX_BODY_BYTES, MAX_WAITING_BYTES } from '../net/index.ts'
+import { RELAY_REASONS } from '../relay/index.ts'
+import { renderMetricsDoc } from '../telemetry/index.ts'
+
+/** The pages, by path from the top of the project. */
+export const REFERENCE_PAGES: readonly { readonly file: string; readonly render: () => string }[] = [
+  { file: 'docs/errors.md', render: renderErrorsPage },
+  { file: 'docs/limits.md', render: renderLimitsPage },
+  { file: 'docs/metrics.md', render: renderMetricsDoc },
+]
+
+const RADIUS = { stream: 'the stream', connection: 'the connection', flood: 'the connection' } as const
+
+const generated = (sources: string): string =>
+  `<!-- Generated from ${sources} by \`authgw render-docs\`; changes here are overwritten. -->`
+
+const headings = (table: Readonly<Record<string, string>>): string[] =>
+  Object.entries(table).map(([code, text]) => `### \`${code}\`\n\n${text}`)
+
+/** Gives docs/errors.md: a heading for every refusal, answer, error and fault. */
+export function renderErrorsPage(): string {
+  const answers = Object.entries(RELAY_REASONS).map(
+    ([reason, { status, retryDelaySeconds, text, remedy }]) =>
+      `### \`${reason}\`\n\n${grpcStatusName(status)}${retryDelaySeconds === null ? '' : `, to be tried again after ${retryDelaySeconds} s`}: \`${text}\`. ${remedy}`,
+  )
+  const faults = Object.entries(FAULTS).map(
+    ([token, { code, radius, source, text }]) =>
+      `### \`${token}\`\n\n${text} Ends ${RADIUS[radius]} with ${code}. ${source}.`,
+  )
+  return `${[
+    generated('src/auth/verdict.ts, src/relay/reasons.ts, src/base/errors.ts and src/base/faults.ts'),
+    '# Errors',
+    'Every name here is stable: it is the label of a metric, and alerts may use it.',
+    '## Refusals',
+    'Why a call was refused. The name travels in the trailer `authgw-reason`, is counted on both sides, and stands in the log line of the denial. What the caller reads in `grpc-message` names the class and never a secret; callers without a verified client certificate read only `unauthenticated` or `permission denied`.',
+    ...headings(REFUSAL_REASONS),
+    '## Answers of authgw itself',
+    'Why a call ended that no gate refused: the upstream, a limit, a deadline, or something that is no gRPC. The label `reason` of `authgw_local_answers_total`. "Row" is a row of [no-loss.md](no-loss.md).',
+    ...answers,
+    '## Credentials and keys',
+    'Why a token or a key set could not be had: the label `result` of `authgw_token_refreshes_total` and `authgw_key_fetches_total`, and the reason that readiness gives. Calls meanwhile are answered UNAVAILABLE, which exporters try again.',
+    ...headings(CREDENTIAL_ERRORS),
+    '## Connections',
+    'Why a connection could not be made, or ended. In the log; the calls on it end UNAVAILABLE.',
+    ...headings(TRANSPORT_ERRORS),
+    '## Protocol faults',
+    'What a peer did against HTTP/2, HPACK or a limit, how far it reaches, and the section or limit it breaks.',
+    ...faults,
+  ].join('\n\n')}\n`
+}
+
+/** Limits of sockets and of the identity provider's answers that no configuration changes. */
+const FIXED_NET_LIMITS: readonly FixedLimit[] = [
+  {
+    subject: 'answer of an identity provider',
+    unit: 'bytes',
+    value: MAX_BODY_BYTES,
+    text: 'Larger: the request fails.',
+  },
+  {
+    subject: 'octets that wait in a socket',
+    unit: 'bytes',
+    value: MAX_WAITING_BYTES,
+    text: 'Then the connection gives no more until it has drained.',
+  },
+  {
+    subject: 'connection attempt to an upstream',
+    unit: 'ms',
+    value: CONNECT_TIMEOUT_MS,
+    text: 'Unless `upstream` says otherwise; then the next address is tried.',
+  },
+]
+
+/** Gives docs/limits.md: every limit with its default, and what it bounds. */
+export function renderLimitsPage(): string {
+  const ofConnections = new Map<string, string>(Object.values(LIMITS).map(({ key, text }) => [key, text]))
+  const keys = limitKeys()
+  const row = (key: string, text: string | null, meaning: string): string =>
+    `| \`${key}\` | ${text === null ? '–' : `\`${text}\``} | ${meaning.replaceAll('|', '\\|')} |`
+  const fixed = [...FIXED_AUTH_LIMITS, ...FIXED_NET_LIMITS].map(
+    (entry) => `| ${entry.subject} | \`${valueText(entry)}\` | ${entry.text} |`,
+  )
+  return `${[
+    generated('src/h2/budget.ts, src/config/schema-limits.ts and src/auth/fixed-limits.ts'),
+    '# Limits',
+    'What one peer can cost is bounded, everywhere. The defaults suit; a breach is counted by its name (`authgw_limit_breaches_total`, [errors.md](errors.md)). The keys stand under `limits` in the configuration. GOAWAY means that the connection ends, and its calls with it.',
+    '## Of each connection',
+    [
+      '| key | default | what it bounds, and what happens on a breach |',
+      '|---|---|---|',
+      ...keys
+        .filter(({ key }) => ofConnections.has(key))
+        .map(({ key, defaultText }) => row(key, defaultText, ofConnections.get(key)!)),
+    ].join('\n'),
+    '`max_concurrent_streams` is 250, and 1000 on loopback and UNIX sockets.',
+    '## Of listeners, clients and the process',
+    [
+      '| key | default | what it bounds |',
+      '|---|---|---|',
+      ...keys
+        .filter(({ key }) => !ofConnections.has(key))
+        .map(({ key, defaultText, description }) => row(key, defaultText, description)),
+    ].join('\n'),
+    'Limits of the process are divided by the number of workers.',
+    '## Fixed',
+    ['| what | limit | what happens on a breach |', '|---|---|---|', ...fixed].join('\n'),
+  ].join('\n\n')}\n`
+}
+
+function valueText({ unit, value }: FixedLimit): string {
+  if (unit === 'bytes') return formatSize(value)
+  return unit === 'ms' ? formatDuration(value) : String(value)
+}
