@@ -11,7 +11,13 @@
  * ```
  */
 import { Client, credentials, Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js'
-import type { MethodDefinition, sendUnaryData, ServerUnaryCall, ServiceError } from '@grpc/grpc-js'
+import type {
+  ChannelOptions,
+  MethodDefinition,
+  sendUnaryData,
+  ServerUnaryCall,
+  ServiceError,
+} from '@grpc/grpc-js'
 import { exportPath, SIGNALS } from './otlp-proto.ts'
 import { askedDelayMs, isRetryable, RetrySchedule } from './retry-policy.ts'
 import type { RetryOptions } from './retry-policy.ts'
@@ -29,6 +35,8 @@ export interface CollectorStandInOptions {
   /** `timeout` of one try; default 5,000 ms. */
   readonly timeoutMs?: number
   readonly retry?: RetryOptions
+  /** Of the exporter's connection. */
+  readonly channel?: ChannelOptions
 }
 
 /** What it has done. Counts are requests; a status is written by its name. */
@@ -57,7 +65,8 @@ export interface CollectorStandIn {
   close(): void
 }
 
-interface Item {
+/** A request that is to be exported. */
+export interface ExportItem {
   readonly path: string
   readonly body: Buffer
 }
@@ -109,8 +118,8 @@ function rawMethod(path: string): MethodDefinition<Buffer, Buffer> {
   }
 }
 
-/** The queue and what empties it. */
-class Exporter {
+/** The queue and what empties it: `sending_queue` and `retry_on_failure` of the stock exporter. */
+export class Exporter {
   readonly stats: CollectorStats = {
     accepted: 0,
     refused: 0,
@@ -121,14 +130,14 @@ class Exporter {
   }
   readonly #options: CollectorStandInOptions
   readonly #client: Client
-  readonly #queue: Item[] = []
+  readonly #queue: ExportItem[] = []
   readonly #timers = new Set<NodeJS.Timeout>()
   #busy = 0
   #isClosed = false
 
   constructor(options: CollectorStandInOptions) {
     this.#options = options
-    this.#client = new Client(options.upstream, credentials.createInsecure())
+    this.#client = new Client(options.upstream, credentials.createInsecure(), options.channel ?? {})
   }
 
   get waiting(): number {
@@ -136,7 +145,7 @@ class Exporter {
   }
 
   /** Takes a request unless the queue is full. */
-  offer(item: Item): boolean {
+  offer(item: ExportItem): boolean {
     if (this.#queue.length >= (this.#options.queueSize ?? 1_000)) {
       this.stats.refused++
       return false
@@ -172,7 +181,7 @@ class Exporter {
     }
   }
 
-  #send(item: Item, schedule: RetrySchedule): void {
+  #send(item: ExportItem, schedule: RetrySchedule): void {
     const deadline = Date.now() + (this.#options.timeoutMs ?? 5_000)
     const finish = (error: ServiceError | null): void => {
       if (this.#isClosed) return
@@ -185,7 +194,7 @@ class Exporter {
   }
 
   /** Whether the request will be sent again; counts it either way. */
-  #putOff(item: Item, schedule: RetrySchedule, error: ServiceError): boolean {
+  #putOff(item: ExportItem, schedule: RetrySchedule, error: ServiceError): boolean {
     const askedMs = askedDelayMs(error)
     const delayMs = isRetryable(error.code, askedMs) ? schedule.nextDelayMs(askedMs, performance.now()) : null
     const counts = delayMs === null ? this.stats.droppedByStatus : this.stats.retriesByStatus

@@ -29,6 +29,10 @@ export interface GatewayOptions {
   readonly env?: NodeJS.ProcessEnv
   /** The file to write the configuration to, which stays; a temporary one, gone with the process, when left out. */
   readonly configFile?: string
+  /** Ports for `%name%`s that are not to be free ones. */
+  readonly ports?: Readonly<Record<string, number>>
+  /** What answers 200 when it is ready; default `/readyz`. `/livez` for one that is not to be ready. */
+  readonly readyPath?: '/readyz' | '/livez'
   /** Further arguments after `--config FILE`. */
   readonly args?: readonly string[]
 }
@@ -58,7 +62,7 @@ process.once('exit', () => {
 /** Starts a gateway and waits until it is ready. @throws Error with all it wrote when it does not get ready. */
 export async function startGateway(yaml: string, options: GatewayOptions = {}): Promise<GatewayProcess> {
   const text = /^admin:/m.test(yaml) ? yaml : `${yaml}\nadmin: {endpoint: 127.0.0.1:%admin%}\n`
-  const ports: Record<string, number> = {}
+  const ports: Record<string, number> = { ...options.ports }
   for (const [, name] of text.matchAll(/%(\w+)%/g)) ports[name!] ??= await freePort()
   const folder = options.configFile === undefined ? mkdtempSync(join(tmpdir(), 'authgw-gateway-')) : null
   const configFile = options.configFile ?? join(folder!, 'authgw.yaml')
@@ -101,7 +105,7 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
     },
   }
   const deadlineMs = performance.now() + (options.readyMs ?? 10_000)
-  while (!(await isReady(ports['admin']!))) {
+  while (!(await isReady(ports['admin']!, options.readyPath ?? '/readyz'))) {
     if (state.hasEnded) throw new Error(`the gateway ended at its start:\n${gateway.logs()}`)
     if (performance.now() > deadlineMs) {
       await gateway.stop(0)
@@ -112,9 +116,9 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
   return gateway
 }
 
-async function isReady(adminPort: number): Promise<boolean> {
+async function isReady(adminPort: number, path: string): Promise<boolean> {
   try {
-    const answer = await fetch(`http://127.0.0.1:${adminPort}/readyz`, { signal: AbortSignal.timeout(1_000) })
+    const answer = await fetch(`http://127.0.0.1:${adminPort}${path}`, { signal: AbortSignal.timeout(1_000) })
     await answer.arrayBuffer()
     return answer.ok
   } catch {
