@@ -38,6 +38,8 @@ export interface PairGround {
   readonly pki: Pki
   readonly provider: RunningProvider
   readonly token: string
+  /** Of the client `workload`. */
+  readonly clientSecret: string
   close(): Promise<void>
 }
 
@@ -100,6 +102,7 @@ export async function prepareGround(): Promise<PairGround> {
     pki,
     provider,
     token,
+    clientSecret: SECRET,
     async close() {
       await provider.close()
       rmSync(folder, { recursive: true, force: true })
