@@ -5,7 +5,7 @@
  * @see RFC 9113 §5, §6, §8
  */
 import type { FaultToken } from '../base/index.ts'
-import { FrameFlag, type FrameSink } from '../frame/index.ts'
+import { faultCode, FrameFlag, type FrameSink } from '../frame/index.ts'
 import type { HeaderList } from '../hpack/index.ts'
 import type { H2Connection } from './connection.ts'
 import { RESET_BY_PEER } from './handler.ts'
@@ -385,11 +385,19 @@ export class Inbound implements FrameSink {
       return
     }
     const sum = widened(stream.sendWindowBytes, increment)
-    if (sum === null) return connection.fail('stream_window_overflow')
+    if (sum === null) return this.#escalate(streamId, 'stream_window_overflow')
     stream.sendWindowBytes = sum
     if (stream.queue.bytes === 0) return
     connection.sendQueue.schedule(stream)
     connection.markDirty()
+  }
+
+  /** RST_STREAM, as the section asks for, and then the connection: a peer must not make us send resets at its will. */
+  #escalate(streamId: number, token: FaultToken): void {
+    const connection = this.#connection
+    connection.writer.rstStream(streamId, faultCode(token))
+    connection.stats.resetsOut++
+    connection.fail(token)
   }
 
   /** RFC 9113 §4.1: unknown types are ignored. */
