@@ -22,7 +22,11 @@ const UNKNOWN = 2
 const CANCELLED = 1
 const PREFIX_BYTES = 5
 
-export const nodeHttp2: GrpcKit = { name: 'node:http2', connect: connectNodeHttp2, serve: serveNodeHttp2 }
+export const nodeHttp2: GrpcKit = {
+  name: 'node:http2',
+  connect: connectNodeHttp2,
+  serve: () => serveNodeHttp2(),
+}
 
 /** A message with the prefix that gRPC puts before it. */
 export function framed(message: Buffer, isCompressed = false): Buffer {
@@ -172,12 +176,16 @@ export async function serveRaw(
   }
 }
 
-async function serveNodeHttp2(): Promise<GrpcServed> {
-  const raw = await serveRaw((stream, fields) => {
-    void (async () => served.respond(new Http2ServedCall(stream, fields)))().catch(() => {
-      stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR)
-    })
-  })
+/** Starts a server, with further SETTINGS. */
+export async function serveNodeHttp2(settings: http2.Settings = {}): Promise<GrpcServed> {
+  const raw = await serveRaw(
+    (stream, fields) => {
+      void (async () => served.respond(new Http2ServedCall(stream, fields)))().catch(() => {
+        stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR)
+      })
+    },
+    { settings: { maxConcurrentStreams: 1000, ...settings } },
+  )
   const served: GrpcServed = {
     port: raw.port,
     respond: () => {},

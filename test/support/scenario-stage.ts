@@ -9,6 +9,7 @@
  * ```
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { Settings } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { status as grpcStatus } from '@grpc/grpc-js'
@@ -24,7 +25,7 @@ import { waitFor } from './gateway-pair.ts'
 import { readConditions, readMetrics } from './gateway-readings.ts'
 import { connectGrpcJs } from './grpc-js-kit.ts'
 import type { CallOptions, GrpcCaller, GrpcServed, Outcome } from './grpc-peer.ts'
-import { nodeHttp2 } from './node-http2-kit.ts'
+import { serveNodeHttp2 } from './node-http2-kit.ts'
 import { startProvider } from './oidc-provider.ts'
 import type { ProviderClient, RunningProvider } from './oidc-provider.ts'
 import { exportPath, retryDelayMs } from './otlp-proto.ts'
@@ -61,7 +62,14 @@ export interface StageOptions {
   readonly oidc?: string
   /** In place of the only provider. */
   readonly oidcProviders?: (stage: Pick<Stage, 'proxy' | 'provider' | 'folder'>) => string
-  /** `tls` of the control plane's listener. */
+  /** Further lines of the `listen` section of the first gateway. */
+  readonly listen?: string
+  /** SETTINGS of the echoing server. */
+  readonly upstreamSettings?: Settings
+  /** Which certificates the gateways show each other; default `server` and `client`. */
+  readonly controlPlaneCertificate?: (pki: Pki) => PkiPair
+  readonly workloadCertificate?: (pki: Pki) => PkiPair
+  /** Further lines of `tls` of the control plane's listener. */
   readonly listenTls?: string
   /** At the top level of each configuration. */
   readonly top?: string
@@ -187,7 +195,7 @@ class OpenStage implements Stage {
     const { shape, tokenLifeSeconds = 300, clients } = this.#options
     this.proxy = await startFaultProxy()
     this.#undo.push(() => this.proxy.close())
-    this.upstream = await nodeHttp2.serve()
+    this.upstream = await serveNodeHttp2(this.#options.upstreamSettings)
     this.upstream.respond = async (call) => {
       for (let message = await call.next(); message !== null; message = await call.next())
         await call.send(message)
@@ -258,7 +266,8 @@ class OpenStage implements Stage {
 
   #workloadYaml(port: number): string {
     const { credential, oauth2client = '', workload = '', shape } = this.#options
-    const { ca, client } = this.pki
+    const { ca } = this.pki
+    const client = this.#options.workloadCertificate?.(this.pki) ?? this.pki.client
     const tls = `{ca_file: ${ca.certFile}, cert_file: ${client.certFile}, key_file: ${client.keyFile}}`
     const grant = `oauth2client:
   issuer_url: ${this.proxy.url}
@@ -266,15 +275,17 @@ class OpenStage implements Stage {
   client_secret_file: ${join(this.folder, 'client-secret')}
 ${indented(oauth2client)}`
     return `workload:
-  listen: {endpoint: 127.0.0.1:0}
-  upstream:
+  listen:
+    endpoint: 127.0.0.1:0
+${indented(this.#options.listen ?? '', 4)}  upstream:
     endpoint: ${shape === 'both' ? `localhost:${port}` : this.#upstream(port)}
 ${shape === 'both' ? `    tls: ${tls}\n` : ''}${indented(credential ?? grant)}${indented(workload)}`
   }
 
   #controlPlaneYaml(port: number): string {
-    const { controlPlane = '', oidc = '', listenTls = '' } = this.#options
-    const { ca, server } = this.pki
+    const { controlPlane = '', oidc = '', listenTls = '', listen = '', shape } = this.#options
+    const { ca } = this.pki
+    const server = this.#options.controlPlaneCertificate?.(this.pki) ?? this.pki.server
     return `control_plane:
   listen:
     endpoint: localhost:0
@@ -282,7 +293,7 @@ ${shape === 'both' ? `    tls: ${tls}\n` : ''}${indented(credential ?? grant)}${
       cert_file: ${server.certFile}
       key_file: ${server.keyFile}
       client_ca_file: ${ca.certFile}
-${indented(listenTls, 6)}  upstream:
+${indented(listenTls, 6)}${shape === 'both' ? '' : indented(listen, 4)}  upstream:
     endpoint: ${this.#upstream(port)}
   oidc:
     providers: ${this.#options.oidcProviders?.(this) ?? `[{issuer_url: '${this.proxy.url}', audience: ${AUDIENCE}}]`}
