@@ -47,9 +47,15 @@ export interface Rejection {
 const isRejection = (value: unknown): value is Rejection =>
   typeof value === 'object' && value !== null && 'problem' in value && 'remedy' in value
 
-/** A value as a message may quote it. */
+/** User name and password in something like a URL. */
+const USERINFO = /\/\/[^\s/?#]*@/g
+
+/** A value as a message may quote it: without the user name and password of a URL. */
 export function quote(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
+  if (typeof value === 'string') {
+    const shown = value.replaceAll(USERINFO, '//…@')
+    return JSON.stringify(shown.length > 60 ? `${shown.slice(0, 60)}…` : shown)
+  }
   if (value === null) return 'empty'
   if (Array.isArray(value)) return 'a list'
   return typeof value === 'object' ? 'a section' : JSON.stringify(value)

@@ -25,7 +25,7 @@ export function interpolate(text: string, sources: ValueSources): Interpolated {
     if (whole === '$$') return '$'
     const value = whole.endsWith('}')
       ? resolveReference(inner ?? '', sources)
-      : { problem: `"${whole}" is not closed`, remedy: 'end it with }, or write $$ for a dollar sign' }
+      : { problem: 'holds ${ that is not closed', remedy: 'end it with }, or write $$ for a dollar sign' }
     if (typeof value === 'string') return value
     rejection ??= value
     return ''
@@ -33,6 +33,7 @@ export function interpolate(text: string, sources: ValueSources): Interpolated {
   return rejection ?? { text: replaced }
 }
 
+/** What is not understood is not repeated: it may be a part of a secret that happens to hold a dollar sign. */
 function resolveReference(reference: string, sources: ValueSources): string | Rejection {
   const env = /^env:([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s.exec(reference)
   if (env !== null) {
@@ -48,9 +49,9 @@ function resolveReference(reference: string, sources: ValueSources): string | Re
   const file = /^file:(.+)$/s.exec(reference)
   if (file !== null) return readReferenced(file[1]!, sources)
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(reference)
-    ? { problem: `\${${reference}} has no scheme`, remedy: `write \${env:${reference}}` }
+    ? { problem: 'holds ${NAME}, which has no scheme', remedy: 'write ${env:NAME}, or $$ for a dollar sign' }
     : {
-        problem: `\${${reference}} is neither env nor file`,
+        problem: 'holds ${…} that is neither env nor file',
         remedy: 'write ${env:NAME}, ${file:PATH}, or $$ for a dollar sign',
       }
 }

@@ -7,6 +7,7 @@ import {
   parseEndpoint,
 } from '../../../src/config/endpoint.ts'
 import type { Endpoint } from '../../../src/config/endpoint.ts'
+import { quote } from '../../../src/config/fields.ts'
 import { interpolate } from '../../../src/config/interpolate.ts'
 import { formatSize, parseSize } from '../../../src/config/size.ts'
 import { closestWord, editDistance } from '../../../src/config/suggest.ts'
@@ -131,6 +132,18 @@ test.each([
     problem: expect.stringContaining(problem),
     remedy: expect.stringContaining(remedy),
   })
+})
+
+test.each(['a${hush', 'a${hush}b', 'a${hush:x}', '${file:}${hush'])(
+  'the fault in %s repeats nothing of it: it may be a secret with a dollar sign',
+  (text) => {
+    expect(JSON.stringify(interpolate(text, sources))).not.toContain('hush')
+  },
+)
+
+test('a value is quoted without the user name and password of a URL', () => {
+  expect(quote('ftp://user:hush@idp.example')).toBe('"ftp://…@idp.example"')
+  expect(quote('https://user:hu@sh@idp.example/a@b')).toBe('"https://…@idp.example/a@b"')
 })
 
 test('a mistyped word finds the one that was meant, a strange one finds none', () => {
