@@ -32,6 +32,8 @@ export interface RawAnswer {
 export interface RawCaller {
   /** Sends a head and a body on a new stream; resolves when the stream or the connection has ended. */
   request(fields: readonly (readonly [string, string])[], body: Buffer): Promise<RawAnswer>
+  /** The stream that the next request takes. */
+  readonly nextStream: number
   /** Sends frames as they are. */
   send(...specs: FrameSpec[]): void
   /** Code and last stream of the GOAWAY that came; null while there was none. */
@@ -66,7 +68,7 @@ class Raw implements RawCaller {
   readonly #encoder = new PlainEncoder()
   readonly #decoder = new PlainDecoder()
   readonly #streams = new Map<number, OpenStream>()
-  #nextStream = 1
+  nextStream = 1
   #unread: Buffer = Buffer.alloc(0)
 
   constructor(socket: Socket) {
@@ -87,8 +89,8 @@ class Raw implements RawCaller {
   }
 
   request(fields: readonly (readonly [string, string])[], body: Buffer): Promise<RawAnswer> {
-    const stream = this.#nextStream
-    this.#nextStream += 2
+    const stream = this.nextStream
+    this.nextStream += 2
     const block = this.#encoder.encode(fields.map(([name, value]) => [name, value, false]))
     const answer = new Promise<RawAnswer>((resolve) => {
       const found: Record<string, string> = {}

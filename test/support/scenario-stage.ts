@@ -110,8 +110,8 @@ export interface Stage extends AsyncDisposable {
   readonly gateways: readonly RunningAuthgw[]
   /** A gateway by its role. */
   role(name: StageRole): RunningAuthgw
-  /** Stops a gateway without grace and starts it again on the same port and configuration. */
-  restart(name: StageRole): Promise<void>
+  /** Stops a gateway, without grace unless said otherwise, and starts it again on the same port and configuration. */
+  restart(name: StageRole, how?: 'at once' | 'in good order'): Promise<void>
   /** Port of the first gateway. */
   readonly port: number
   /** A unary OTLP Export of traces on a connection that calls share. */
@@ -247,10 +247,10 @@ class OpenStage implements Stage {
     return portOf(gateway, name)
   }
 
-  async restart(name: StageRole): Promise<void> {
+  async restart(name: StageRole, how: 'at once' | 'in good order' = 'at once'): Promise<void> {
     const gateway = this.role(name)
     const port = portOf(gateway, name)
-    await gateway.stop()
+    await (how === 'at once' ? gateway.stop() : gateway.drain())
     this.gateways.splice(this.gateways.indexOf(gateway), 1)
     const file = join(this.folder, `${name}.yaml`)
     const text = readFileSync(file, 'utf8')
