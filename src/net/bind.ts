@@ -91,7 +91,7 @@ async function bindOne(endpoint: Endpoint, options: BindOptions, isSecond: boole
     throw bindError(endpoint, error)
   }
   server.on('error', options.onAcceptError)
-  if (ownsFile) chmodSync(endpoint.path, UNIX_MODE)
+  if (ownsFile) openSocketFile(endpoint.path)
   return server
 }
 
@@ -105,11 +105,16 @@ function listening(server: Server, target: ListenOptions): Promise<void> {
   })
 }
 
+/** Lets the group connect to the socket file that a process of ours has just made. */
+export function openSocketFile(path: string): void {
+  chmodSync(path, UNIX_MODE)
+}
+
 /**
  * Removes the file of a socket whose owner has gone without removing it.
  * @throws TransportError when there is something else, or somebody answers
  */
-async function removeStaleSocket(path: string): Promise<void> {
+export async function removeStaleSocket(path: string): Promise<void> {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (stat === undefined) return
   if (!stat.isSocket()) {

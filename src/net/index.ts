@@ -13,6 +13,7 @@ export {
 export type { Endpoint, TcpEndpoint, UnixEndpoint } from './address.ts'
 export { openFileLimit } from './admission.ts'
 export type { AdmissionLimits } from './admission.ts'
+export { openSocketFile, removeStaleSocket } from './bind.ts'
 export { CONNECT_TIMEOUT_MS, Dialer } from './dialer.ts'
 export type { DialResult, DialTls, DialerOptions } from './dialer.ts'
 export { FileWatch, POLL_MS, readFile } from './file-watch.ts'

@@ -34,6 +34,8 @@ export class TlsContext implements SnapshotSource<TlsMaterial> {
   isLastReloadOk = true
   /** Unix ms of the last load that worked. */
   loadedAtMs = 0
+  /** What the files held when the material in use was made, keys included: for other processes of ours, never for a log. */
+  contents: FileContents = new Map()
 
   private constructor(options: TlsContextOptions) {
     this.side = options.side
@@ -58,7 +60,8 @@ export class TlsContext implements SnapshotSource<TlsMaterial> {
    */
   static async open(options: TlsContextOptions): Promise<TlsContext> {
     const context = new TlsContext(options)
-    context.#publish(buildTlsMaterial(options.side, options.tls, await context.#watch.read()))
+    const contents = await context.#watch.read()
+    context.#publish(buildTlsMaterial(options.side, options.tls, contents), contents)
     context.#warnIfExpired(context.material)
     if (tlsFiles(options.tls).length > 0) context.#watch.start()
     return context
@@ -100,7 +103,7 @@ export class TlsContext implements SnapshotSource<TlsMaterial> {
       const material = buildTlsMaterial(side, tls, contents)
       this.#refuseExpired(material)
       this.isLastReloadOk = true
-      this.#publish(material)
+      this.#publish(material, contents)
       log.info(
         { side, not_after: isoDate(material.notAfterMs), generation: this.generation },
         'TLS certificates were reloaded',
@@ -135,7 +138,8 @@ export class TlsContext implements SnapshotSource<TlsMaterial> {
     )
   }
 
-  #publish(material: TlsMaterial): void {
+  #publish(material: TlsMaterial, contents: FileContents): void {
+    this.contents = contents
     this.loadedAtMs = this.#options.clock.wallMs()
     this.#published.publish(material)
   }

@@ -67,6 +67,8 @@ export interface TlsMaterial {
   readonly certificateSha256: string | null
   /** Unix ms; Infinity without a certificate. */
   readonly notAfterMs: number
+  /** Unix ms; -Infinity without a certificate. */
+  readonly notBeforeMs: number
   /** Unix ms at which the first certificate of the bundle expires; Infinity without a bundle. */
   readonly trustNotAfterMs: number
 }
@@ -110,6 +112,7 @@ export function buildTlsMaterial(side: TlsSide, options: TlsOptions, files: File
       .digest('base64'),
     certificateSha256: identity ? createHash('sha256').update(identity.leaf.raw).digest('base64url') : null,
     notAfterMs: identity ? identity.leaf.validToDate.getTime() : Infinity,
+    notBeforeMs: identity ? identity.leaf.validFromDate.getTime() : -Infinity,
     trustNotAfterMs: reader.trustNotAfterMs,
   }
 }
