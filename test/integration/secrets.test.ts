@@ -38,9 +38,7 @@ const secret = {
 }
 const signingKey = canary.watchKey(
   'client signing key',
-  generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    .privateKey.export({ format: 'pem', type: 'pkcs8' })
-    .toString(),
+  generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'pem', type: 'pkcs8' }),
 )
 const assertion = canary.watchToken('client assertion', fakeJwt(canary.plant('client assertion')))
 const subjectToken = canary.watchToken('subject token', fakeJwt(canary.plant('subject token')))

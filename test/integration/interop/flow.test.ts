@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process'
 import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startGateway } from '../../support/gateway-process.ts'
+import { parsePrometheusText } from '../../support/prometheus-text.ts'
 import { prepareGround, SHAPES, startPair, TEST_SERVICE, waitFor } from '../../support/gateway-pair.ts'
 import type { GatewayPair, PairGround } from '../../support/gateway-pair.ts'
 import type { GrpcCaller } from '../../support/grpc-peer.ts'
@@ -174,15 +174,17 @@ workload:
   const ingress = { port: gateway.ports['ingress']!, tls: null, token: null }
   const warm = connectNodeHttp2(ingress)
   await warm.unary(Buffer.alloc(MIB), { timeoutMs: 300 })
-  const residentBytes = (): number =>
-    1024 * Number(execFileSync('ps', ['-o', 'rss=', '-p', String(gateway.pid)], { encoding: 'utf8' }))
-  const beforeBytes = residentBytes()
+  const residentBytes = async (): Promise<number> => {
+    const answer = await fetch(`http://127.0.0.1:${gateway.ports['admin']}/metrics`)
+    return parsePrometheusText(await answer.text()).get('process_resident_memory_bytes')!.samples[0]!.value
+  }
+  const beforeBytes = await residentBytes()
   const session = dial(ingress)
   const streams = Array.from({ length: 16 }, () => session.request(headOf(ingress)))
   for (const stream of streams) stream.on('error', () => {})
   const taken = await Promise.all(streams.map(pour))
   // http2.md §4: a connection's window is 4 MiB; what V8 and the sockets keep beside it comes on top.
-  expect(residentBytes() - beforeBytes).toBeLessThan(4 * MIB + 24 * MIB)
+  expect((await residentBytes()) - beforeBytes).toBeLessThan(4 * MIB + 24 * MIB)
   expect(taken.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(
     16 * (SOCKET_BYTES / 4) + 2 * SOCKET_BYTES,
   )
