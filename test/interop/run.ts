@@ -6,7 +6,8 @@
 import { join } from 'node:path'
 import type { Component } from './tools/cache.ts'
 import { ensure } from './tools/cache.ts'
-import { CATALOG, grpcGo, h2spec } from './tools/catalog.ts'
+import { cfssl, CATALOG, deployCheck, grpcGo, h2spec } from './tools/catalog.ts'
+import { collector } from './tools/collector.ts'
 import { ABSENT, isOnPath, run } from './tools/run.ts'
 import { table } from './tools/table.ts'
 
@@ -23,6 +24,13 @@ const SUITES: Suite[] = [
   { name: 'h2spec', file: 'h2spec.ts', args: [], components: [h2spec], maxSeconds: 600 },
   { name: 'h2specd', file: 'h2specd.ts', args: [], components: [h2spec], maxSeconds: 1000 },
   { name: 'grpc-go interop', file: 'grpc-go.ts', args: [], components: [grpcGo], maxSeconds: 600 },
+  {
+    name: 'deployment files',
+    file: 'deploy.ts',
+    args: [],
+    components: [deployCheck, collector, cfssl],
+    maxSeconds: 300,
+  },
 ]
 
 async function main(): Promise<number> {

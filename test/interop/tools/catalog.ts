@@ -44,21 +44,33 @@ export const grpcGo = goProgram({
   modules: [`google.golang.org/grpc@${GRPC_GO_VERSION}`],
 })
 
+/** Of the sources of a program of ours, so that a changed one is built again. */
+function digestOf(folder: string): string {
+  const digest = createHash('sha256')
+  for (const file of ['main.go', 'go.mod']) digest.update(readFileSync(join(folder, file)))
+  return digest.digest('hex').slice(0, 8)
+}
+
 const LOAD_SOURCE = join(import.meta.dirname, '../../../bench/load/grpc-go-load')
-/** Of the source, so that a changed program is built again. */
-const loadDigest = createHash('sha256')
-  .update(readFileSync(join(LOAD_SOURCE, 'main.go')))
-  .update(readFileSync(join(LOAD_SOURCE, 'go.mod')))
-  .digest('hex')
-  .slice(0, 8)
 
 export const grpcGoLoad = goProgram({
   name: 'grpc-go-load',
-  version: `${GRPC_GO_VERSION}-${loadDigest}`,
+  version: `${GRPC_GO_VERSION}-${digestOf(LOAD_SOURCE)}`,
   purpose: 'load with grpc-go: a grpc-timeout on every call, indexed by its HPACK',
   packages: {},
   modules: [],
   source: LOAD_SOURCE,
+})
+
+const DEPLOY_CHECK_SOURCE = join(import.meta.dirname, '../deploy-check')
+
+export const deployCheck = goProgram({
+  name: 'deploy-check',
+  version: digestOf(DEPLOY_CHECK_SOURCE),
+  purpose: "Kubernetes' own types, kustomize and the Compose loader, to read deploy/ strictly and offline",
+  packages: {},
+  modules: [],
+  source: DEPLOY_CHECK_SOURCE,
 })
 
 export const telemetrygen = goProgram({
@@ -160,6 +172,7 @@ export const CATALOG: Component[] = [
   h2spec,
   grpcGo,
   grpcGoLoad,
+  deployCheck,
   telemetrygen,
   collector,
   keycloak,
