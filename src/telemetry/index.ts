@@ -20,6 +20,7 @@ export {
   MAX_SERIES_PER_METRIC,
   Metrics,
   METRICS_CONTENT_TYPE,
+  mergeSnapshots,
   renderSnapshots,
 } from './metrics.ts'
 export type { Emit, MetricsOptions, MetricsSnapshot, ReadingOf } from './metrics.ts'

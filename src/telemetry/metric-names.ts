@@ -198,6 +198,8 @@ export const METRICS = {
     { version: 'version of authgw', node_version: 'version of Node.js' },
     'max',
   ),
+  authgw_workers: gauge('roles', 'Processes that serve calls.', {}),
+  authgw_worker_restarts_total: counter('roles', 'Workers that ended by themselves and were replaced.', {}),
   authgw_ready: gauge('admin', '1 when /readyz answers 200.', {}, 'min'),
   authgw_degraded: gauge(
     'admin',

@@ -219,6 +219,12 @@ export async function renderSnapshots(snapshots: readonly MetricsSnapshot[]): Pr
   return client.Registry.aggregate(snapshots.map((snapshot) => [...snapshot])).metrics()
 }
 
+/** Merges the metrics of several processes, each as the table says, into those of one. */
+export async function mergeSnapshots(snapshots: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
+  const client = await import('prom-client')
+  return client.Registry.aggregate(snapshots.map((snapshot) => [...snapshot])).getMetricsAsJSON()
+}
+
 /**
  * Serves `authgw_limit_breaches_total` with every fault token, those at 0 too: an alert on a rate needs a first value.
  * @param read how often peers earned the token
