@@ -19,9 +19,12 @@ const io: CliIo = {
   nodeVersion: process.versions.node,
 }
 
+/** The argument by which a supervisor starts its workers. No command of the program: there is a pipe with it. */
+const WORKER = 'worker'
+
 const startRoles: StartRoles = async (config, options) => {
   const { runAuthgw } = await import('./roles/index.ts')
-  return runAuthgw(config, options)
+  return runAuthgw(config, { ...options, workerProgram: [process.argv[1]!, WORKER] })
 }
 
 /** Pages made from tables of rooms that cli/ does not import. */
@@ -29,6 +32,19 @@ const pages = async (): Promise<readonly GeneratedPage[]> => {
   const { REFERENCE_PAGES } = await import('./roles/index.ts')
   return REFERENCE_PAGES
 }
+
+/** A worker ends when its supervisor says so, or is gone: signals to the whole group are the supervisor's to obey. */
+async function work(): Promise<never> {
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => {})
+  const { runWorker } = await import('./roles/index.ts')
+  const code = await runWorker({
+    send: (message) => void process.send?.(message, undefined, undefined, () => {}),
+    onMessage: (listener) => void process.on('message', listener),
+  })
+  process.exit(code)
+}
+
+if (process.argv[2] === WORKER && process.send !== undefined) await work()
 
 const { runProgram } = await import('./cli/index.ts')
 process.exitCode = await runProgram(process.argv.slice(2), { io, startRoles, pages })

@@ -1,11 +1,9 @@
 /**
  * The control plane role: its part of the configuration into a listener that checks the token of every call.
- * Floor 7; decides nothing itself: the gate does.
+ * Floor 7; decides nothing itself: the gate does, with keys that come from `Sources`.
  */
 import {
   BearerGate,
-  KeyCache,
-  KeyKeeper,
   OpenGate,
   OTLP_EXPORT_METHODS,
   Policy,
@@ -20,27 +18,28 @@ import type {
   OidcProviderConfig,
   PolicyConfig,
 } from '../config/index.ts'
-import { HttpClient, PrivateFiles, readFile } from '../net/index.ts'
-import { feedGate, feedKeys } from './feed.ts'
+import { feedGate } from './feed.ts'
 import type { Machine } from './machine.ts'
 import { createRole, openRoleTls, type Role } from './role.ts'
-import { openTls } from './tls.ts'
-import { watchFiles, type WatchedFiles } from './watch-files.ts'
+import type { Sources } from './sources.ts'
 
-/** Builds the role; `reloadPolicy` puts another policy in place. */
+/** The role, whose policy can be replaced. */
+export type ControlPlane = Role & { reloadPolicy(next: ControlPlaneConfig): void }
+
+/** Builds the role. */
 export async function createControlPlane(
   machine: Machine,
   config: Config,
-): Promise<Role & { reloadPolicy(next: ControlPlaneConfig): void }> {
+  sources: Sources,
+): Promise<ControlPlane> {
   const own = config.controlPlane!
-  const tls = await openRoleTls(machine, 'control_plane', own.listen, own.upstream)
-  const checks = own.oidc === undefined ? null : await createChecks(machine, own, own.oidc)
-  const gate: Gate = checks?.gate ?? new OpenGate(true)
+  const tls = await openRoleTls(config, 'control_plane', sources)
+  const checks = own.oidc === undefined ? null : createGate(machine, own, own.oidc, sources)
+  const gate: Gate = checks ?? new OpenGate(true)
   const role = createRole(
     machine,
     {
       name: 'control_plane',
-      path: 'control_plane',
       listen: own.listen,
       upstream: own.upstream,
       limits: config.limits,
@@ -49,64 +48,26 @@ export async function createControlPlane(
       renews: false,
       holdsDenied: false,
       dropsReason: true,
-      strippedNames: checks?.gate.identity.reservedNames ?? new Set(),
+      strippedNames: checks?.identity.reservedNames ?? new Set(),
       knownMethods: knownMethods(own.policy),
       maxStreamDurationMs: own.maxStreamDurationMs,
-      onTrustChange: () => checks?.gate.invalidateTrust(),
-      report: () => {
-        for (const keeper of checks?.keepers ?? []) reportKeys(machine, keeper)
-      },
-      reload: async () => {
-        await Promise.all((checks?.keyFiles ?? []).map((keeper) => keeper.reload()))
-      },
-      close: () => {
-        for (const files of checks?.watches ?? []) files.close()
-        checks?.gate.close()
-        for (const keeper of checks?.keepers ?? []) keeper.close()
-        for (const client of checks?.clients ?? []) void client.close()
-      },
+      onTrustChange: () => checks?.invalidateTrust(),
+      troubles: () => ({}),
+      close: () => checks?.close(),
     },
     tls,
   )
-  for (const keeper of checks?.keepers ?? []) {
-    keeper.snapshots.subscribe(() => reportKeys(machine, keeper))
-    reportKeys(machine, keeper)
-    keeper.start()
-  }
   return Object.assign(role, {
-    reloadPolicy: (next: ControlPlaneConfig) => checks?.gate.replacePolicy(createPolicy(next)),
+    reloadPolicy: (next: ControlPlaneConfig) => checks?.replacePolicy(createPolicy(next)),
   })
 }
 
-interface Checks {
-  readonly gate: BearerGate
-  readonly keepers: readonly KeyKeeper[]
-  /** Those whose keys come from a local file. */
-  readonly keyFiles: readonly KeyKeeper[]
-  readonly watches: readonly WatchedFiles[]
-  readonly clients: readonly HttpClient[]
-}
-
-async function createChecks(machine: Machine, own: ControlPlaneConfig, oidc: OidcConfig): Promise<Checks> {
-  const clients: HttpClient[] = []
-  const keepers: KeyKeeper[] = []
-  const keyFiles: KeyKeeper[] = []
-  const watches: WatchedFiles[] = []
-  for (const [place, provider] of oidc.providers.entries()) {
-    const path = `control_plane.oidc.providers[${place}]`
-    const tls =
-      provider.issuerCaPath === undefined
-        ? null
-        : await openTls(machine, 'client', { caFile: provider.issuerCaPath }, path, 'idp')
-    const client = new HttpClient({ tls })
-    clients.push(client)
-    const keeper = createKeeper(machine, oidc, provider, client)
-    feedKeys(machine.metrics, keeper, oidc.keyMaxStaleMs)
-    keepers.push(keeper)
-    if (provider.publicKeysFile === undefined) continue
-    keyFiles.push(keeper)
-    watches.push(await watchFiles(machine, [provider.publicKeysFile], () => void keeper.reload()))
-  }
+function createGate(
+  machine: Machine,
+  own: ControlPlaneConfig,
+  oidc: OidcConfig,
+  sources: Sources,
+): BearerGate {
   const gate = new BearerGate(
     {
       providers: oidc.providers.map((provider) => providerOptions(oidc, provider)),
@@ -118,38 +79,11 @@ async function createChecks(machine: Machine, own: ControlPlaneConfig, oidc: Oid
     {
       clock: machine.clock,
       log: machine.log.child({ role: 'control_plane' }),
-      keys: new Map(keepers.map((keeper) => [keeper.issuer, keeper])),
+      keys: new Map(oidc.providers.map(({ issuerUrl }) => [issuerUrl, sources.keys(issuerUrl)])),
     },
   )
   feedGate(machine.metrics, gate.stats)
-  return { gate, keepers, keyFiles, watches, clients }
-}
-
-function createKeeper(
-  machine: Machine,
-  oidc: OidcConfig,
-  provider: OidcProviderConfig,
-  client: HttpClient,
-): KeyKeeper {
-  const { clock, log } = machine
-  const folder = oidc.keyCacheDirectory
-  return new KeyKeeper(
-    {
-      issuer: provider.issuerUrl,
-      jwksUri: provider.jwksUri ?? null,
-      discoveryUrl: provider.discoveryUrl ?? null,
-      publicKeysFile: provider.publicKeysFile ?? null,
-      allowsHttp: (provider.unsafeAllow ?? []).includes('http_issuer'),
-      maxStaleMs: oidc.keyMaxStaleMs,
-    },
-    {
-      clock,
-      log,
-      fetch: client.fetch,
-      readFile,
-      cache: folder === undefined ? null : new KeyCache(folder, provider.issuerUrl, new PrivateFiles(), log),
-    },
-  )
+  return gate
 }
 
 function providerOptions(oidc: OidcConfig, provider: OidcProviderConfig): ProviderOptions {
@@ -166,7 +100,8 @@ function providerOptions(oidc: OidcConfig, provider: OidcProviderConfig): Provid
   }
 }
 
-function createPolicy(own: ControlPlaneConfig): Policy {
+/** The rules, compiled. @throws ConfigError */
+export function createPolicy(own: ControlPlaneConfig): Policy {
   return new Policy({ rules: own.policy.rules.map(ruleOptions), isDryRun: own.policy.dryRun })
 }
 
@@ -193,19 +128,4 @@ function knownMethods(policy: PolicyConfig): Set<string> {
     .flatMap((rule) => rule.to?.methods ?? [])
     .filter((method) => !method.includes('*'))
   return new Set([...OTLP_EXPORT_METHODS, ...named].map((path) => path.replace(/^\//, '')))
-}
-
-/** No keys ever: unready. Keys, but the last fetch failed: degraded (no-loss.md, Readiness). */
-function reportKeys(machine: Machine, keeper: KeyKeeper): void {
-  const { failure, hadKeys } = keeper.state
-  const name = `keys ${keeper.issuer}`
-  if (!hadKeys) {
-    machine.readiness.markUnready(
-      name,
-      'keys_never_loaded',
-      failure === null ? 'the first fetch is under way' : `last attempt: ${failure}`,
-    )
-  } else if (failure !== null) {
-    machine.readiness.markDegraded(name, failure, 'the last good keys are in use')
-  } else machine.readiness.markReady(name)
 }

@@ -55,7 +55,15 @@ function feedLeg(metrics: Metrics, leg: 'ingress' | 'egress', stats: H2Stats): v
   feedFaults(metrics, (token) => stats.faults[token])
 }
 
-/** The process: sockets and memory. */
+/** Certificates, of the process that owns them. */
+export function feedReloads({ metrics, netStats }: Machine): void {
+  metrics.addFamily('authgw_reloads_total', (emit) => {
+    emit({ result: 'ok' }, netStats.reloads - netStats.reloadsFailed)
+    emit({ result: 'failed' }, netStats.reloadsFailed)
+  })
+}
+
+/** Sockets and memory of a process that serves calls. */
 export function feedMachine(machine: Machine): void {
   const { metrics, netStats, held, replayBudget } = machine
   metrics.addGauge('authgw_held_bytes', {}, () => held.usedBytes)
@@ -75,10 +83,6 @@ export function feedMachine(machine: Machine): void {
   metrics.addFamily('authgw_resolutions_total', (emit) => {
     emit({ result: 'ok' }, netStats.resolutions - netStats.resolutionsFailed)
     emit({ result: 'failed' }, netStats.resolutionsFailed)
-  })
-  metrics.addFamily('authgw_reloads_total', (emit) => {
-    emit({ result: 'ok' }, netStats.reloads - netStats.reloadsFailed)
-    emit({ result: 'failed' }, netStats.reloadsFailed)
   })
   metrics.addFamily('authgw_tls_handshake_failures_total', (emit) => {
     emit({ leg: 'ingress', reason: 'failed' }, netStats.handshakesFailed)

@@ -12,6 +12,8 @@ import type { Metrics } from '../telemetry/index.ts'
 
 /** The machinery of one process. */
 export interface Machine {
+  /** Processes that share the limits of the configuration. */
+  readonly workerCount: number
   readonly clock: Clock
   readonly turn: Turn
   readonly wheel: DeadlineWheel
@@ -44,6 +46,7 @@ export function createMachine(
   }
   return {
     ...parts,
+    workerCount,
     clock,
     turn,
     netStats,

@@ -3,7 +3,7 @@
  * Floor 7; knows neither tokens nor keys: the gate is given.
  */
 import type { Gate } from '../auth/index.ts'
-import type { LimitsConfig, ListenConfig, UpstreamConfig } from '../config/index.ts'
+import type { Config, LimitsConfig, ListenConfig, UpstreamConfig } from '../config/index.ts'
 import {
   Dialer,
   formatEndpoint,
@@ -18,7 +18,9 @@ import { Relay } from '../relay/index.ts'
 import { feedRelay } from './feed.ts'
 import { egressLimits, ingressLimits } from './limits.ts'
 import type { Machine } from './machine.ts'
-import { openTls } from './tls.ts'
+import type { GateTroubles } from './owners.ts'
+import type { Sources } from './sources.ts'
+import { roleTlsPlaces } from './tls.ts'
 
 /** A role that runs. */
 export interface Role {
@@ -29,10 +31,10 @@ export interface Role {
   readonly addresses: readonly string[]
   /** Binds the listener and begins to dial. */
   start(): Promise<void>
-  /** Reads certificates again (SIGHUP). */
+  /** Takes certificates that have changed (SIGHUP). */
   reload(): Promise<void>
-  /** Reports trouble and its end to readiness. Called every second and when something changes. */
-  report(): void
+  /** Why its gates cannot use the token of an identity. */
+  troubles(): GateTroubles
   /** Ends everything now. */
   close(): Promise<void>
 }
@@ -40,7 +42,6 @@ export interface Role {
 /** What differs between the roles. */
 export interface RoleParts {
   readonly name: Role['name']
-  readonly path: string
   readonly listen: ListenConfig
   readonly upstream: UpstreamConfig
   readonly limits: LimitsConfig
@@ -53,8 +54,7 @@ export interface RoleParts {
   readonly knownMethods: Iterable<string>
   readonly maxStreamDurationMs: number
   readonly onTrustChange: () => void
-  readonly report: () => void
-  readonly reload: () => Promise<void>
+  readonly troubles: () => GateTroubles
   readonly close: () => void
 }
 
@@ -64,30 +64,20 @@ export interface RoleTls {
   readonly egress: TlsContext | null
 }
 
-/** Opens the TLS material of both legs. */
-export async function openRoleTls(
-  machine: Machine,
-  path: string,
-  listen: ListenConfig,
-  upstream: UpstreamConfig,
-): Promise<RoleTls> {
+/** Takes the TLS material of both legs from its owner. */
+export async function openRoleTls(config: Config, name: Role['name'], sources: Sources): Promise<RoleTls> {
+  const { ingress, egress } = roleTlsPlaces(config, name)
   return {
-    ingress:
-      listen.tls === undefined
-        ? null
-        : await openTls(machine, 'server', listen.tls, `${path}.listen.tls`, 'ingress'),
-    egress: upstream.isPlaintext
-      ? null
-      : await openTls(machine, 'client', upstream.tls ?? SYSTEM_TRUST, `${path}.upstream.tls`, 'egress'),
+    ingress: ingress === null ? null : await sources.tls(ingress),
+    egress: egress === null ? null : await sources.tls(egress),
   }
 }
 
-/** Without `tls`, a remote upstream is verified against the system's trust store, as Go does. */
-const SYSTEM_TRUST = { caFile: '' }
-
 /** Joins the parts. Nothing listens or dials before `start`. */
 export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Role {
-  const { clock, turn, wheel, netStats, held, replayBudget } = machine
+  const { clock, turn, wheel, netStats, held, replayBudget, workerCount } = machine
+  // Connections are dealt out in turn, so that each worker sees its part of them.
+  const shareOf = (limit: number): number => Math.ceil(limit / workerCount)
   const { listen, upstream, limits, name } = parts
   const log = machine.log.child({ role: name })
   const dialer = createDialer(machine, parts, tls.egress)
@@ -106,7 +96,7 @@ export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Ro
     held,
     replayBudget,
     maxMessageBytes: listen.maxRecvMsgBytes,
-    maxConnections: limits.maxConnections,
+    maxConnections: shareOf(limits.maxConnections),
     isGrpcOnly: parts.isGrpcOnly,
     renews: parts.renews,
     holdsDenied: parts.holdsDenied,
@@ -126,11 +116,12 @@ export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Ro
     tls: tls.ingress === null ? null : listenTls(listen, tls.ingress),
     acceptor: relay,
     limits: {
-      maxConnections: limits.maxConnections,
-      maxConnectionsPerAddress: limits.maxConnectionsPerAddress,
-      maxPendingHandshakes: limits.maxPendingHandshakes,
+      maxConnections: shareOf(limits.maxConnections),
+      maxConnectionsPerAddress: shareOf(limits.maxConnectionsPerAddress),
+      maxPendingHandshakes: shareOf(limits.maxPendingHandshakes),
     },
     handshakeTimeoutMs: limits.handshakeTimeoutMs,
+    ownsSocketFile: workerCount === 1,
     clock,
     turn,
     wheel,
@@ -150,22 +141,28 @@ export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Ro
     },
     async start() {
       addresses = (await listener.listen()).map((endpoint: Endpoint) => formatEndpoint(endpoint))
-      log.info({ addresses, upstream: upstream.endpoint.text, tls: tls.ingress !== null }, 'listening')
+      log.info(
+        {
+          addresses,
+          tls: tls.ingress !== null,
+          upstream: upstream.endpoint.text,
+          upstream_tls: tls.egress !== null,
+        },
+        'listening',
+      )
       await dialer.start()
       relay.pool.warmUp()
     },
     async reload() {
-      await Promise.all([tls.ingress?.reload(), tls.egress?.reload(), parts.reload()])
+      await Promise.all([tls.ingress?.reload(), tls.egress?.reload()])
     },
-    report: parts.report,
+    troubles: parts.troubles,
     async close() {
       unfollow()
       parts.close()
       relay.close()
       await listener.close()
       dialer.close()
-      tls.ingress?.close()
-      tls.egress?.close()
     },
   }
 }

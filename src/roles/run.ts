@@ -1,21 +1,24 @@
 /**
- * A checked configuration into a running process: roles, admin endpoint, health, and their end.
- * Floor 7; the only reader of Config besides the roles. Touches no signal and never exits: cli/ does.
+ * A checked configuration into a running gateway: one process, or a supervisor and its workers.
+ * Floor 7; touches no signal and never exits: cli/ does.
  */
-import { AdminRoutes, AdminServer, GrpcHealth, Readiness } from '../admin/index.ts'
-import { ConfigError, type Log } from '../base/index.ts'
+import { availableParallelism } from 'node:os'
+import { Readiness } from '../admin/index.ts'
+import type { Log } from '../base/index.ts'
 import type { Config } from '../config/index.ts'
 import { SystemClock } from '../net/index.ts'
 import { feedLog, Logger, Metrics } from '../telemetry/index.ts'
-import { createControlPlane } from './control-plane.ts'
-import { feedMachine } from './feed.ts'
-import { drain } from './lifecycle.ts'
+import { AdminFront } from './admin-front.ts'
+import { feedMachine, feedReloads } from './feed.ts'
+import { Gateway, statusSections } from './gateway.ts'
 import { createMachine, type Machine } from './machine.ts'
+import { Owners } from './owners.ts'
+import { logReload } from './reload.ts'
 import type { Role } from './role.ts'
-import { createWorkload } from './workload.ts'
+import type { WorkerProgram } from './spawn.ts'
 
 /** How often conditions that nobody reports are looked at. */
-const LOOK_MS = 1000
+export const LOOK_MS = 1000
 
 /** What the command line adds to the configuration. */
 export interface RunOptions {
@@ -23,13 +26,15 @@ export interface RunOptions {
   /** The configuration as text, secrets masked, for the status page. */
   readonly printedConfig: () => string
   readonly log?: Logger
+  /** What a worker process runs, to end up in `runWorker`. Needed for more than one worker. */
+  readonly workerProgram?: WorkerProgram
 }
 
-/** A process that runs. */
+/** A gateway that runs. */
 export interface RunningAuthgw {
   /** Where everything listens, by name: `workload`, `control_plane`, `admin`, `grpc_health`. */
   readonly addresses: Readonly<Record<string, readonly string[]>>
-  /** The roles that run, to be looked at: their relays, connections and counters. */
+  /** The roles of this process, to be looked at: their relays, connections and counters. None in a supervisor. */
   readonly roles: readonly Role[]
   readonly log: Log
   /** Ends in good order (no-loss.md row 24). */
@@ -40,12 +45,42 @@ export interface RunningAuthgw {
   reload(next: Config): Promise<void>
 }
 
+/** What the process that owns things is made of, whether or not it serves calls itself. */
+export interface OwnerParts {
+  readonly config: Config
+  readonly options: RunOptions
+  readonly machine: Machine
+  readonly metrics: Metrics
+  readonly log: Logger
+}
+
 /**
  * Starts everything; resolves when the listeners stand.
  * @throws ConfigError for what only shows when it is tried: a port in use, a certificate that does not fit
  * @throws TransportError when an address cannot be bound
  */
 export async function runAuthgw(config: Config, options: RunOptions): Promise<RunningAuthgw> {
+  const workerCount = config.workers === 'auto' ? availableParallelism() : config.workers
+  const parts = createOwnerParts(config, options)
+  if (workerCount > 1) {
+    const { superviseAuthgw } = await import('./supervisor.ts')
+    return superviseAuthgw(parts, workerCount)
+  }
+  const { metrics, machine } = parts
+  feedMachine(machine)
+  metrics.addGauge('authgw_workers', {}, () => 1)
+  metrics.addCounter('authgw_worker_restarts_total', {}, () => 0)
+  const process_ = new SingleProcess(parts)
+  try {
+    await process_.start()
+  } catch (error) {
+    await process_.stop()
+    throw error
+  }
+  return process_
+}
+
+function createOwnerParts(config: Config, options: RunOptions): OwnerParts {
   const { level, encoding } = config.service.telemetry.logs
   const log = options.log ?? new Logger({ level, encoding })
   const readiness = new Readiness({
@@ -57,148 +92,80 @@ export async function runAuthgw(config: Config, options: RunOptions): Promise<Ru
   readiness.feed(metrics)
   metrics.addGauge('authgw_build_info', { version: options.version, node_version: process.version }, () => 1)
   const machine = createMachine(config.limits, 1, { log, metrics, readiness })
-  feedMachine(machine)
-  const process_ = new Process(config, options, machine, log)
-  try {
-    await process_.start()
-  } catch (error) {
-    await process_.stop()
-    throw error
-  }
-  return process_
+  feedReloads(machine)
+  return { config, options, machine, metrics, log }
 }
 
-class Process implements RunningAuthgw {
+/** Owner and roles in one process: `workers: 1`. */
+class SingleProcess implements RunningAuthgw {
   readonly log: Logger
-  #config: Config
-  readonly #options: RunOptions
-  readonly #machine: Machine
-  readonly roles: Role[] = []
-  #controlPlane: Awaited<ReturnType<typeof createControlPlane>> | null = null
-  #admin: AdminServer | null = null
-  #health: GrpcHealth | null = null
+  readonly #parts: OwnerParts
+  #owners: Owners | null = null
+  #gateway: Gateway | null = null
+  #admin: AdminFront | null = null
   #isStopped = false
 
-  constructor(config: Config, options: RunOptions, machine: Machine, log: Logger) {
-    this.#config = config
-    this.#options = options
-    this.#machine = machine
-    this.log = log
+  constructor(parts: OwnerParts) {
+    this.#parts = parts
+    this.log = parts.log
   }
 
   get addresses(): Readonly<Record<string, readonly string[]>> {
-    const all: Record<string, readonly string[]> = {}
-    for (const role of this.roles) all[role.name] = role.addresses
-    const textOf = ({ address, port }: { address: string; port: number }): string =>
-      address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-    if (this.#admin !== null) all['admin'] = this.#admin.addresses.map(textOf)
-    if (this.#health !== null) all['grpc_health'] = this.#health.addresses.map(textOf)
-    return all
+    return { ...this.#gateway?.addresses, ...this.#admin?.addresses }
+  }
+
+  get roles(): readonly Role[] {
+    return this.#gateway?.roles ?? []
   }
 
   async start(): Promise<void> {
-    const config = this.#config
-    if (config.controlPlane !== undefined) {
-      this.#controlPlane = await createControlPlane(this.#machine, config)
-      this.roles.push(this.#controlPlane)
-    }
-    if (config.workload !== undefined) this.roles.push(await createWorkload(this.#machine, config))
-    await this.#startAdmin()
-    for (const role of this.roles) await role.start()
-    this.#machine.readiness.moveTo('ready')
-    this.#look()
-    this.log.info({ version: this.#options.version, addresses: this.addresses }, 'authgw is up')
-  }
-
-  async #startAdmin(): Promise<void> {
-    const { readiness, metrics, log } = this.#machine
-    const { endpoint, grpcHealthEndpoint } = this.#config.admin
-    const routes = new AdminRoutes({
-      readiness,
+    const { config, options, machine, metrics, log } = this.#parts
+    this.#owners = await Owners.open(machine, config)
+    this.#gateway = await Gateway.create(machine, config, this.#owners)
+    this.#report()
+    this.#owners.start(() => this.#report())
+    this.#admin = await AdminFront.open(config.admin, {
+      readiness: machine.readiness,
       log,
       renderMetrics: () => metrics.render(),
-      renderConfig: this.#options.printedConfig,
-      statusSections: () => this.#statusSections(),
+      renderConfig: options.printedConfig,
+      statusSections: () => statusSections(this.#gateway?.reports ?? []),
     })
-    this.#admin = await AdminServer.listen(tcp(endpoint, 'admin.endpoint'), routes)
-    if (grpcHealthEndpoint === undefined) return
-    this.#health = await GrpcHealth.listen({
-      endpoint: tcp(grpcHealthEndpoint, 'admin.grpc_health_endpoint'),
-      readiness,
-    })
+    await this.#gateway.start()
+    this.#look()
+    log.info({ version: options.version, addresses: this.addresses }, 'authgw is up')
   }
 
-  #statusSections() {
-    return this.roles.map((role) => ({
-      title: role.name,
-      rows: [
-        ['listens on', role.addresses.join(', ')],
-        ['open calls', String(role.relay.stats.callsOpen)],
-        ['calls', String(role.relay.stats.callsStarted)],
-        ['egress connections', String(role.relay.pool.connectionCount)],
-      ] as const,
-    }))
+  #report(): void {
+    this.#owners?.report(this.#gateway?.troubles ?? {})
   }
 
   /** Looks at conditions once a second: an outage that ends quietly is seen too. */
   #look(): void {
     if (this.#isStopped) return
-    for (const role of this.roles) role.report()
-    this.#machine.clock.setTimer(LOOK_MS, () => this.#look())
+    this.#report()
+    this.#parts.machine.clock.setTimer(LOOK_MS, () => this.#look())
   }
 
   async drain(): Promise<void> {
-    const { delayMs, timeoutMs } = this.#config.drain
-    const { readiness, clock } = this.#machine
-    await drain({ roles: this.roles, readiness, clock, log: this.log, delayMs, timeoutMs })
+    await this.#gateway?.drain()
     await this.stop()
   }
 
   async stop(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
-    await Promise.all(this.roles.map((role) => role.close()))
-    await this.#health?.close()
+    await this.#gateway?.close()
+    this.#owners?.close()
     await this.#admin?.close()
     this.log.info({}, 'authgw has stopped')
     await this.log.flush()
   }
 
   async reload(next: Config): Promise<void> {
-    const changed = changedSections(this.#config, next)
-    if (next.controlPlane !== undefined) this.#controlPlane?.reloadPolicy(next.controlPlane)
-    this.log.setLevel(next.service.telemetry.logs.level)
-    await Promise.all(this.roles.map((role) => role.reload()))
-    if (changed.length > 0) {
-      this.log.warn(
-        { keys: changed },
-        'reload: these keys have changed and need a restart; the rest is in use',
-      )
-    }
-    this.log.info({}, 'reloaded: policy, log level and certificates')
+    // First: rules that do not compile change nothing.
+    await this.#gateway?.reload(next, this.log)
+    await this.#owners?.reload()
+    logReload(this.log, this.#parts.config, next)
   }
-}
-
-/** Keys whose change needs a restart: everything but the policy and the log level. */
-function changedSections(before: Config, after: Config): string[] {
-  const flat = (config: Config): Map<string, string> => {
-    const entries = Object.entries(config).flatMap(([section, value]) =>
-      section === 'service'
-        ? []
-        : typeof value === 'object'
-          ? Object.entries(value).map(([key, inner]) => [`${section}.${key}`, JSON.stringify(inner)] as const)
-          : [[section, JSON.stringify(value)] as const],
-    )
-    return new Map(entries.filter(([key]) => key !== 'controlPlane.policy'))
-  }
-  const [old, fresh] = [flat(before), flat(after)]
-  return [...new Set([...old.keys(), ...fresh.keys()])].filter((key) => old.get(key) !== fresh.get(key))
-}
-
-/** An endpoint of the admin server, which is always TCP. */
-function tcp(endpoint: Config['admin']['endpoint'], path: string): { host: string; port: number } {
-  if (endpoint.kind === 'tcp') return { host: endpoint.host, port: endpoint.port }
-  throw new ConfigError([
-    { path, position: null, problem: 'is a UNIX socket', remedy: 'Write host:port, such as localhost:9464.' },
-  ])
 }
