@@ -21,6 +21,11 @@ export interface CliIo {
   readonly nodeVersion: string
 }
 
+/** The roles, as options name them. */
+export const ROLE_NAMES = ['workload', 'control-plane'] as const
+/** A role, as an option names it. */
+export type RoleName = (typeof ROLE_NAMES)[number]
+
 /** Exit codes of every command. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
 

@@ -5,10 +5,11 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { ConfigError, TransportError } from '../base/index.ts'
 import type { CertsOptions } from './certs/command.ts'
+import type { CollectorConfigOptions } from './collector-config.ts'
 import type { GeneratedPage } from './docs.ts'
 import type { HealthcheckOptions } from './healthcheck.ts'
 import type { InitOptions } from './init.ts'
-import { EXIT } from './io.ts'
+import { EXIT, ROLE_NAMES } from './io.ts'
 import type { CliIo } from './io.ts'
 import type { ConfigChoice, StartRoles } from './run.ts'
 
@@ -132,6 +133,26 @@ function addConfigCommands(program: Command, io: CliIo, onExitCode: (code: numbe
     .action(async (options: ConfigChoice & { defaults: boolean }) => {
       const { runPrintConfig } = await import('./validate.ts')
       onExitCode(runPrintConfig(options, io))
+    })
+  withConfig(program.command('print-collector-config'))
+    .description('print the configuration of the stock collector beside authgw, made to fit this one')
+    .addOption(
+      new Option('--role <role>', 'which role’s collector, when the configuration has both').choices(
+        ROLE_NAMES,
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+Beside the workload role: an exporter that retries for ever and a queue on disk. Behind the control plane role: a receiver
+that keeps the metadata of calls, and a processor that turns who it was into resource attributes.
+
+Example:
+  authgw print-collector-config --config workload.yaml > collector.yaml && otelcol validate --config collector.yaml`,
+    )
+    .action(async (options: CollectorConfigOptions) => {
+      const { runPrintCollectorConfig } = await import('./collector-config.ts')
+      onExitCode(runPrintCollectorConfig(options, io))
     })
   withConfig(program.command('healthcheck'))
     .description('ask the admin endpoint whether the gateway is ready: 0 if it is, 1 if not')

@@ -31,6 +31,13 @@ const SUITES: Suite[] = [
     components: [deployCheck, collector, cfssl],
     maxSeconds: 300,
   },
+  {
+    name: 'collector configuration',
+    file: 'collector-config.ts',
+    args: [],
+    components: [collector],
+    maxSeconds: 120,
+  },
 ]
 
 async function main(): Promise<number> {
