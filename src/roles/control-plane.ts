@@ -24,7 +24,7 @@ import { createRole, openRoleTls, type Role } from './role.ts'
 import type { Sources } from './sources.ts'
 
 /** The role, whose policy can be replaced. */
-export type ControlPlane = Role & { reloadPolicy(next: ControlPlaneConfig): void }
+export type ControlPlane = Role & { reloadPolicy(next: ControlPlaneConfig): Promise<void> }
 
 /** Builds the role. */
 export async function createControlPlane(
@@ -34,7 +34,8 @@ export async function createControlPlane(
 ): Promise<ControlPlane> {
   const own = config.controlPlane!
   const tls = await openRoleTls(config, 'control_plane', sources)
-  const checks = own.oidc === undefined ? null : createGate(machine, own, own.oidc, sources)
+  const policy = await createPolicy(own)
+  const checks = own.oidc === undefined ? null : createGate(machine, own, own.oidc, policy, sources)
   const gate: Gate = checks ?? new OpenGate(true)
   const role = createRole(
     machine,
@@ -58,7 +59,7 @@ export async function createControlPlane(
     tls,
   )
   return Object.assign(role, {
-    reloadPolicy: (next: ControlPlaneConfig) => checks?.replacePolicy(createPolicy(next)),
+    reloadPolicy: async (next: ControlPlaneConfig) => checks?.replacePolicy(await createPolicy(next)),
   })
 }
 
@@ -66,12 +67,13 @@ function createGate(
   machine: Machine,
   own: ControlPlaneConfig,
   oidc: OidcConfig,
+  policy: Policy,
   sources: Sources,
 ): BearerGate {
   const gate = new BearerGate(
     {
       providers: oidc.providers.map((provider) => providerOptions(oidc, provider)),
-      policy: createPolicy(own),
+      policy,
       claimHeaders: oidc.claimToHeaders.map(({ headerName, claimName }) => ({ headerName, claimName })),
       forwardsToken: oidc.forward,
       onExpired: own.onExpired,
@@ -86,7 +88,8 @@ function createGate(
   return gate
 }
 
-function providerOptions(oidc: OidcConfig, provider: OidcProviderConfig): ProviderOptions {
+/** How tokens of one provider are judged. */
+export function providerOptions(oidc: OidcConfig, provider: OidcProviderConfig): ProviderOptions {
   return {
     issuer: provider.issuerUrl,
     audiences: provider.ignoreAudience ? null : provider.audiences,
@@ -101,8 +104,8 @@ function providerOptions(oidc: OidcConfig, provider: OidcProviderConfig): Provid
 }
 
 /** The rules, compiled. @throws ConfigError */
-export function createPolicy(own: ControlPlaneConfig): Policy {
-  return new Policy({ rules: own.policy.rules.map(ruleOptions), isDryRun: own.policy.dryRun })
+export function createPolicy(own: ControlPlaneConfig): Promise<Policy> {
+  return Policy.load({ rules: own.policy.rules.map(ruleOptions), isDryRun: own.policy.dryRun })
 }
 
 function ruleOptions(rule: PolicyConfig['rules'][number]): RuleOptions {

@@ -78,7 +78,7 @@ export class Gateway {
 
   /** Puts the policy, the log level and changed certificates in place. @throws ConfigError for rules that do not compile */
   async reload(next: Config, log: Logger): Promise<void> {
-    if (next.controlPlane !== undefined) this.#controlPlane?.reloadPolicy(next.controlPlane)
+    if (next.controlPlane !== undefined) await this.#controlPlane?.reloadPolicy(next.controlPlane)
     log.setLevel(next.service.telemetry.logs.level)
     await Promise.all(this.roles.map((role) => role.reload()))
   }

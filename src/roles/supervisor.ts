@@ -159,7 +159,7 @@ class Supervisor implements RunningAuthgw {
 
   async reload(next: Config): Promise<void> {
     // Rules that do not compile are refused before any worker hears of them.
-    if (next.controlPlane !== undefined) createPolicy(next.controlPlane)
+    if (next.controlPlane !== undefined) await createPolicy(next.controlPlane)
     const running = this.#parts.config
     this.#config = reloadable(running, next)
     this.#parts.log.setLevel(next.service.telemetry.logs.level)

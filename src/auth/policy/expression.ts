@@ -1,6 +1,7 @@
 /**
  * Turns a CEL expression into a condition on a call, checked when it is loaded.
- * Floor 2; knows no rule. Evaluated once per verdict, not per call.
+ * Floor 2; knows no rule. Evaluated once per verdict, not per call. Imported only when a rule has an expression: the
+ * library takes longer to load than all else that a gateway needs.
  * @see https://github.com/google/cel-spec
  */
 import { celEnv, isCelError, parse, plan, type CelInput } from '@bufbuild/cel'
@@ -13,6 +14,9 @@ export type ConditionOutcome = boolean | 'error'
 
 /** A loaded expression. */
 export type Condition = (subject: PolicySubject) => ConditionOutcome
+
+/** Loads an expression; or says what is wrong with it, for the operator. */
+export type LoadExpression = (text: string) => Condition | { readonly problem: string }
 
 /** What an expression may name. */
 const VARIABLES = ['claims', 'peer', 'issuer', 'subject', 'client', 'path', 'service', 'method', 'signal']

@@ -4,6 +4,7 @@
  */
 import { ConfigError, type ConfigFault } from '../../base/index.ts'
 import { isOtlpExport } from '../otlp-methods.ts'
+import type { LoadExpression } from './expression.ts'
 import { matchesPeer, principalProblem } from './match.ts'
 import { loadRule, type Mismatch, type Rule, type RuleOptions } from './rule.ts'
 import { isArrowMethod, type PolicySubject } from './subject.ts'
@@ -47,10 +48,19 @@ export class Policy {
   readonly #allowing: readonly Rule[]
   readonly #auditing: readonly Rule[]
 
-  /** @throws ConfigError with every fault of every rule */
-  constructor(options: PolicyOptions = {}) {
+  /** Makes a policy, after loading CEL when a rule has an expression. @throws ConfigError as the constructor does */
+  static async load(options: PolicyOptions): Promise<Policy> {
+    const hasExpression = options.rules?.some(({ expression }) => expression !== undefined) ?? false
+    return new Policy(options, hasExpression ? (await import('./expression.ts')).loadExpression : null)
+  }
+
+  /**
+   * @param loadExpression needed when a rule has an expression; `Policy.load` gives it
+   * @throws ConfigError with every fault of every rule
+   */
+  constructor(options: PolicyOptions = {}, loadExpression: LoadExpression | null = null) {
     const faults: ConfigFault[] = []
-    this.#rules = (options.rules ?? []).map((rule, place) => loadRule(rule, place, faults))
+    this.#rules = (options.rules ?? []).map((rule, place) => loadRule(rule, place, faults, loadExpression))
     this.#allowedSans = options.allowedSans ?? []
     for (const pattern of this.#allowedSans) {
       const problem = principalProblem(pattern)

@@ -2,10 +2,10 @@
  * Turns one rule of the configuration into a test of a call.
  * Floor 2; knows neither the other rules nor what follows from a match. Fields AND, lists OR, as in Istio.
  */
-import type { ConfigFault } from '../../base/index.ts'
+import { invariant, type ConfigFault } from '../../base/index.ts'
 import { isOtlpExport, OTLP_EXPORT_PATHS, type OtlpSignal } from '../otlp-methods.ts'
 import type { JsonObject } from '../jwt/strict-json.ts'
-import { loadExpression, type Condition } from './expression.ts'
+import type { Condition, LoadExpression } from './expression.ts'
 import { ARROW_PACKAGE, ARROW_SERVICE, type CalledMethod, type PolicySubject } from './subject.ts'
 import { claimValues, matchesAny, matchesPeer, patternProblem, principalProblem } from './match.ts'
 
@@ -51,11 +51,19 @@ export interface Rule {
   mismatch(subject: PolicySubject): Mismatch
 }
 
-/** Loads the rule at `place` (from 0); faults are added to `faults` with paths under `policy.rules`. */
-export function loadRule(options: RuleOptions, place: number, faults: ConfigFault[]): Rule {
+/**
+ * Loads the rule at `place` (from 0); faults are added to `faults` with paths under `policy.rules`.
+ * @param loadExpression null when no rule has an expression
+ */
+export function loadRule(
+  options: RuleOptions,
+  place: number,
+  faults: ConfigFault[],
+  loadExpression: LoadExpression | null,
+): Rule {
   const at = `policy.rules[${place}]`
   checkLists(options, at, faults)
-  const condition = loadCondition(options.expression, `${at}.expression`, faults)
+  const condition = loadCondition(options.expression, `${at}.expression`, faults, loadExpression)
   const isDeny = options.action === 'deny'
   return {
     name: options.name ?? `rule-${place + 1}`,
@@ -137,8 +145,14 @@ function checkLists(options: RuleOptions, at: string, faults: ConfigFault[]): vo
     check(`${at}.when[${index}].any_of`, anyOf, patternProblem)
 }
 
-function loadCondition(text: string | undefined, path: string, faults: ConfigFault[]): Condition | null {
+function loadCondition(
+  text: string | undefined,
+  path: string,
+  faults: ConfigFault[],
+  loadExpression: LoadExpression | null,
+): Condition | null {
   if (text === undefined) return null
+  invariant(loadExpression !== null, 'a policy with expressions is made by Policy.load')
   const loaded = loadExpression(text)
   if (typeof loaded === 'function') return loaded
   faults.push(fault(path, `The expression ${loaded.problem}.`, 'Correct it; cel.dev describes the language.'))

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { calledMethod, Policy } from '../../../src/auth/index.ts'
 import type { PeerIdentity, PolicyOptions, PolicySubject, RuleOptions } from '../../../src/auth/index.ts'
-import type { ConfigError } from '../../../src/base/index.ts'
+import { InvariantError, type ConfigError } from '../../../src/base/index.ts'
+import { loadExpression } from '../../../src/auth/policy/expression.ts'
 import { gateBench, permitted, TRACES, verifiedPeer } from '../../support/gate-bench.ts'
 
 const METRICS = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export'
@@ -32,8 +33,9 @@ function subject(path: string, over: Partial<PolicySubject> = {}): PolicySubject
   }
 }
 
+const policyOf = (options: PolicyOptions): Policy => new Policy(options, loadExpression)
 const decide = (options: PolicyOptions, path = TRACES, over?: Partial<PolicySubject>): string => {
-  const { isAllowed, rule } = new Policy(options).decide(subject(path, over))
+  const { isAllowed, rule } = policyOf(options).decide(subject(path, over))
   return `${isAllowed ? 'allow' : 'deny'} ${rule}`
 }
 const rules = (...list: RuleOptions[]): PolicyOptions => ({ rules: list })
@@ -56,7 +58,7 @@ test('deny comes first, then allow; once one rule allows, only what a rule allow
 })
 
 test('an audit rule decides nothing and is reported', () => {
-  const policy = new Policy(
+  const policy = policyOf(
     rules({ action: 'audit', name: 'watch' }, { action: 'audit', to: { signals: ['logs'] } }),
   )
   expect(policy.decide(subject(TRACES))).toEqual({ isAllowed: true, rule: 'default', audited: ['watch'] })
@@ -84,7 +86,7 @@ test.each<[string, RuleOptions['to'], string, boolean]>([
   ['another signal', { signals: ['logs'] }, TRACES, false],
   ['a signal and a method that is none', { signals: ['traces'] }, HEALTH, false],
 ])('to: %s', (_what, to, path, isAllowed) => {
-  expect(new Policy(rules({ action: 'allow', to: to! })).decide(subject(path)).isAllowed).toBe(isAllowed)
+  expect(policyOf(rules({ action: 'allow', to: to! })).decide(subject(path)).isAllowed).toBe(isAllowed)
 })
 
 test.each<[string, Partial<RuleOptions>, boolean]>([
@@ -141,14 +143,14 @@ test.each<[string, Partial<RuleOptions>, boolean]>([
     true,
   ],
 ])('a caller is told by %s', (_what, rule, matches) => {
-  expect(new Policy(rules({ action: 'allow', ...rule })).decide(subject(TRACES)).isAllowed).toBe(matches)
+  expect(policyOf(rules({ action: 'allow', ...rule })).decide(subject(TRACES)).isAllowed).toBe(matches)
 })
 
 test('an expression that fails makes a deny rule match, and no other', () => {
   const expression = 'claims.tenant == "x"'
   expect(decide(rules({ action: 'deny', expression }))).toBe('deny rule-1')
   expect(decide(rules({ action: 'allow', expression }))).toBe('deny default')
-  expect(new Policy(rules({ action: 'audit', expression })).decide(subject(TRACES)).audited).toEqual([])
+  expect(policyOf(rules({ action: 'audit', expression })).decide(subject(TRACES)).audited).toEqual([])
 })
 
 const peer = (over: Partial<PeerIdentity>): PeerIdentity => verifiedPeer(over)
@@ -179,9 +181,9 @@ test.each<[string, string[], Partial<PeerIdentity>, boolean]>([
     false,
   ],
 ])('principals: %s', (_what, principals, over, isAllowed) => {
-  const policy = new Policy(rules({ action: 'allow', from: { principals } }))
+  const policy = policyOf(rules({ action: 'allow', from: { principals } }))
   expect(policy.decide(subject(TRACES, { peer: peer(over) })).isAllowed).toBe(isAllowed)
-  const sans = new Policy({ allowedSans: principals })
+  const sans = policyOf({ allowedSans: principals })
   expect(sans.decide(subject(TRACES, { peer: peer(over) }))).toMatchObject({
     isAllowed,
     rule: isAllowed ? 'default' : 'allowed_sans',
@@ -220,7 +222,7 @@ test('faults of rules are all listed, with path and remedy', () => {
   ]
   let faults: ConfigError['faults'] = []
   try {
-    expect(new Policy({ rules: bad, allowedSans: ['a*b'] })).toBeUndefined()
+    expect(policyOf({ rules: bad, allowedSans: ['a*b'] })).toBeUndefined()
   } catch (error) {
     faults = (error as ConfigError).faults
   }
@@ -249,7 +251,7 @@ test('faults of rules are all listed, with path and remedy', () => {
 })
 
 test('explain says for each rule which field did not match', () => {
-  const policy = new Policy(
+  const policy = policyOf(
     rules(
       { action: 'deny', to: { signals: ['logs'] } },
       { action: 'allow', from: { clients: ['x'] } },
@@ -282,4 +284,15 @@ test('a dry run lets pass what the policy would deny, counts it and says so once
   expect(gate.stats).toMatchObject({ dryRunDenials: 2, audited: 2, accepted: 2 })
   expect(lines.filter((line) => line['reason'] === 'dry_run no')).toHaveLength(1)
   expect(lines.filter((line) => line['rule'] === 'eye')).toHaveLength(1)
+})
+
+test('a policy is loaded with CEL when a rule has an expression; without the language it is a bug to make one', async () => {
+  const withExpression = rules({ name: 'cel', action: 'allow', expression: 'client == "workload"' })
+  const loaded = await Policy.load(withExpression)
+  expect(loaded.decide(subject(TRACES)).rule).toBe('cel')
+  expect((await Policy.load({})).decide(subject(TRACES)).rule).toBe('default')
+  expect(() => new Policy(withExpression)).toThrow(InvariantError)
+  await expect(Policy.load(rules({ action: 'deny', expression: 'claim.x' }))).rejects.toThrow(
+    'configuration has 1 fault',
+  )
 })
