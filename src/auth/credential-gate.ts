@@ -48,6 +48,8 @@ const SECOND_REFUSAL_MS = 30_000
 /** Calls are answered here this long after the last refused one: a probe a second finds out earlier that it is over. */
 const HOLD_MS = 5_000
 const PROBE_SPACING_MS = 1_000
+/** While a fresh token is refused, another is asked for this often: what was wrong may have been put right at the provider. */
+const HELD_RENEWAL_MS = 10_000
 /** Tells the control plane that a workload gateway retries for the caller (no-loss.md row 9a). */
 const HOP_FIELD = ['x-authgw-hop', '1'] as const
 const NOBODY: Principal = { issuer: '', subject: '', client: '' }
@@ -82,6 +84,8 @@ export class CredentialGate implements Gate {
   #renewal: { readonly generation: number; readonly verdict: Promise<Verdict> } | null = null
   #renewedGeneration = 0
   #renewedAtMs = -Infinity
+  /** Monotonic ms of the last request for a token in place of a refused one. */
+  #replacingAtMs = -Infinity
   #hold: Hold | null = null
 
   constructor(options: CredentialGateOptions) {
@@ -243,14 +247,7 @@ export class CredentialGate implements Gate {
     const timer = this.#clock.setTimer(MAX_WAIT_MS, () =>
       late.resolve({ kind: 'failure', reason: 'idp_timeout', retryInMs: 0 }),
     )
-    const asked = this.#request(refused).then((reply) => {
-      if (reply.kind === 'token') {
-        this.#renewedGeneration = reply.generation
-        this.#renewedAtMs = this.#clock.nowMs()
-      }
-      return reply
-    })
-    const reply = await Promise.race([asked, late.promise])
+    const reply = await Promise.race([this.#requestReplacement(refused), late.promise])
     timer.cancel()
     if (this.#renewal?.generation === refused) this.#renewal = null
     const permit = this.#usablePermit()
@@ -264,8 +261,21 @@ export class CredentialGate implements Gate {
     return replacementUnavailable(reply.reason)
   }
 
-  /** The fresh token is refused too: no further one would help. */
+  async #requestReplacement(refused: number): Promise<TokenReply> {
+    this.#replacingAtMs = this.#clock.nowMs()
+    const reply = await this.#request(refused)
+    if (reply.kind === 'token') {
+      this.#renewedGeneration = reply.generation
+      this.#renewedAtMs = this.#clock.nowMs()
+    }
+    return reply
+  }
+
+  /** The fresh token is refused too: this call is not worth another one, those after it may be. */
   #refuseAgain(generation: number): Refusal | null {
+    const current = this.#port.tokens.current
+    if (current !== null && this.#clock.nowMs() - this.#replacingAtMs >= HELD_RENEWAL_MS)
+      void this.#requestReplacement(current.generation)
     if (this.#options.onRejected === 'pass') return null
     this.#holdBack(Math.max(generation, this.#hold?.generation ?? 0))
     return TOKEN_REJECTED

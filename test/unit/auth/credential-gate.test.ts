@@ -460,6 +460,35 @@ describe('a token that the control plane refuses (row 5)', () => {
     expect(tokenOf(now(gate.admit(call())))).toBe('Bearer token-3')
   })
 
+  test('while probes are refused another token is asked for every 10 s: the provider may give a better one by now', async () => {
+    const { gate, clock, source, second } = await refusedTwice()
+    const seen: (string | undefined)[] = []
+    for (let i = 0; i < 250; i++) {
+      await clock.advance(100)
+      const verdict = now(gate.admit(call()))
+      if (verdict instanceof Permit) {
+        seen.push(tokenOf(verdict))
+        void gate.renew(verdict)
+        await settle()
+      }
+    }
+    expect(source.count).toBe(4)
+    expect(seen).toContain('Bearer token-4')
+    // A probe a second, and the first call under each new token.
+    expect(seen.length).toBeLessThanOrEqual(28)
+    expect(gate.isCurrent(second, clock.wallMs())).toBe(false)
+  })
+
+  test('on_rejected: pass asks for another token as often', async () => {
+    const { gate, clock, source } = await refusedTwice({ onRejected: 'pass' })
+    for (let i = 0; i < 25; i++) {
+      await clock.advance(1_000)
+      void gate.renew(permitted(now(gate.admit(call()))))
+      await settle()
+    }
+    expect(source.count).toBe(4)
+  })
+
   test('a refusal long after a replacement is a first one again', async () => {
     const { gate, start, source, clock } = setUp()
     await start()
