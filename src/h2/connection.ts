@@ -626,8 +626,8 @@ export class H2Connection {
         // The process holds too much already: what was credited is kept back, down to what an unchecked stream has.
         window.shrink(this.limits.initialStreamWindowBytes)
         if (!window.isUpdateDue) continue
-      } else if (stream.isAdmitted && window.pendingBytes >= window.targetBytes / 4) {
-        // The other leg has taken a good part of the window since the last update: it drains, so the window may double.
+      } else if (stream.isAdmitted && window.drainedBytes >= window.targetBytes) {
+        // The other leg has taken a whole window since it last grew: it drains, so the window may double.
         window.grow(Math.min(window.targetBytes * 2, this.limits.maxStreamWindowBytes))
       }
       this.writer.windowUpdate(stream.id, window.announce())

@@ -17,6 +17,8 @@ export class RecvWindow {
   heldBytes = 0
   /** Credited and not yet announced by WINDOW_UPDATE. */
   pendingBytes = 0
+  /** Credited since the target last grew: the measure of whether whoever takes the octets keeps up. */
+  drainedBytes = 0
 
   constructor(bytes: number) {
     this.targetBytes = bytes
@@ -35,6 +37,7 @@ export class RecvWindow {
   credit(bytes: number): void {
     this.heldBytes -= bytes
     this.pendingBytes += bytes
+    this.drainedBytes += bytes
   }
 
   /** Lifts the target; the difference is announced with the next update. */
@@ -42,6 +45,7 @@ export class RecvWindow {
     if (targetBytes <= this.targetBytes) return
     this.pendingBytes += targetBytes - this.targetBytes
     this.targetBytes = targetBytes
+    this.drainedBytes = 0
   }
 
   /** Lowers the target as far as credit is pending: what was announced cannot be taken back. */

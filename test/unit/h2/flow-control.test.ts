@@ -295,15 +295,20 @@ describe('windows that we offer', () => {
     for (let i = 0; i < 3; i++) peer.data(1, 16_384)
     stream.admit()
     stream.release()
-    expect(peer.take()).toEqual(['WINDOW_UPDATE 1 +507905'])
-    expect(stream.recvWindow.targetBytes).toBe(524_288)
-    for (let i = 0; i < 30; i++) peer.data(1, 16_384)
-    stream.release()
-    peer.take()
-    for (let i = 0; i < 60; i++) peer.data(1, 16_384)
-    stream.release()
-    peer.take()
-    expect(stream.recvWindow.targetBytes).toBe(MIB)
+    expect(peer.take()).toEqual(['WINDOW_UPDATE 1 +245761'])
+    expect(stream.recvWindow.targetBytes).toBe(MIB / 4)
+    const drain = (frameCount: number): number => {
+      for (let i = 0; i < frameCount; i++) peer.data(1, 16_384)
+      stream.release()
+      peer.take()
+      return stream.recvWindow.targetBytes
+    }
+    // A window grows once a whole one has been taken, not before: streams that stall must not fill the connection's.
+    expect(drain(12)).toBe(MIB / 4)
+    expect(drain(12)).toBe(MIB / 2)
+    expect(drain(31)).toBe(MIB / 2)
+    expect(drain(31)).toBe(MIB)
+    expect(drain(63)).toBe(MIB)
   })
   test('an unadmitted stream keeps 64 KiB however often it is credited', () => {
     const peer = new RawPeer().open()
@@ -316,7 +321,7 @@ describe('windows that we offer', () => {
     const peer = new RawPeer().open()
     peer.headers(1, REQUEST)
     for (let i = 0; i < 3; i++) peer.data(1, 8_000)
-    expect(peer.take()).toEqual(['WINDOW_UPDATE 1 +482753'])
+    expect(peer.take()).toEqual(['WINDOW_UPDATE 1 +220609'])
     peer.data(1, 8_000)
     expect(peer.take()).toEqual([])
   })
@@ -327,7 +332,7 @@ describe('windows that we offer', () => {
     expect(peer.take()).toEqual([])
   })
   test('when the process holds too much, windows shrink back as they are credited', () => {
-    const peer = new RawPeer({ maxHeldBytes: 400_000 }).open()
+    const peer = new RawPeer({ maxHeldBytes: 300_000 }).open()
     peer.handler.credits = false
     peer.headers(1, REQUEST).headers(3, REQUEST)
     const [first, second] = [peer.handler.stream(1), peer.handler.stream(3)]
@@ -335,14 +340,14 @@ describe('windows that we offer', () => {
     first.release()
     second.release()
     peer.take()
-    for (let i = 0; i < 20; i++) peer.data(1, 16_384)
+    for (let i = 0; i < 14; i++) peer.data(1, 16_384)
     for (let i = 0; i < 6; i++) peer.data(3, 16_384)
     expect(peer.end.held.isSpent).toBe(true)
     const before = second.recvWindow.targetBytes
     second.credit(6 * 16_384)
     peer.end.held.usedBytes += 400_000
     peer.take()
-    first.credit(300_000)
+    first.credit(200_000)
     peer.take()
     expect(first.recvWindow.targetBytes).toBeLessThan(before)
     peer.end.held.usedBytes -= 400_000

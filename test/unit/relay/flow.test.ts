@@ -260,7 +260,7 @@ describe('Streams share a connection', () => {
     const pair = new RelayPair()
     const client = pair.open()
     pair.onServerEvent = (call) => (call.credits = call.field(':path') !== '/s/Stalled')
-    for (let i = 0; i < 8; i++) client.call('/s/Stalled').send(400 * 1024)
+    for (let i = 0; i < 8; i++) client.call('/s/Stalled').send(2 * 1024 * 1024)
     pair.settle()
     const stalledBytes = heldOf(pair)
     expect(stalledBytes).toBeGreaterThan(1024 * 1024)
