@@ -30,5 +30,5 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
 # SIGTERM drains within 25 s: give it 30 (`docker stop --time 30`, terminationGracePeriodSeconds: 30).
 STOPSIGNAL SIGTERM
 # The same flag as in the program's first line (rolldown.config.ts).
-ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=1", "/app/authgw.js"]
+ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=4", "/app/authgw.js"]
 CMD ["--config", "/etc/authgw/config.yaml"]

@@ -31,6 +31,8 @@ drain: {delay: 0s, timeout: 2s}
 `
     const config = join(ground.folder, `authgw-${turn}.yaml`)
     writeFileSync(config, yaml)
-    return startListening(process.execPath, ['--max-semi-space-size=1', MAIN, '--config', config], port, { logFile: `${config}.log` })
+    return startListening(process.execPath, ['--max-semi-space-size=4', MAIN, '--config', config], port, {
+      logFile: `${config}.log`,
+    })
   },
 }
