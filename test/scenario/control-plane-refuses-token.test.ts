@@ -151,4 +151,10 @@ test('through both gateways, tokens for another audience are held back, never dr
     reason: 'credential_rejected',
   })
   expect(await stage.metric('authgw_egress_refusals_total', { reason: 'token_audience' })).toBeGreaterThan(0)
+  // Put right at the provider: noticed without a restart, although the refused token lives on for minutes.
+  stage.proxy.heal()
+  const healedAtMs = performance.now()
+  await waitFor(async () => (await stage.call()).status === 'OK', 12_000, 'calls pass')
+  expect(performance.now() - healedAtMs).toBeLessThan(12_000)
+  expect(stage.proxy.attempts(TOKEN_PATH).length).toBeLessThanOrEqual(4)
 })
