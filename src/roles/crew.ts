@@ -106,6 +106,15 @@ export class Crew {
     return this.#posts.flatMap(({ report }) => report?.roles ?? [])
   }
 
+  /** A line on each worker: its process and its calls. */
+  get roster(): (readonly [label: string, value: string])[] {
+    return this.#posts.map(({ number, process, isServing, report }) => {
+      const calls = report?.roles.reduce((sum, role) => sum + role.calls, 0) ?? 0
+      const state = isServing ? `${calls} calls` : process === null ? 'to be replaced' : 'starting'
+      return [`worker ${number}`, process === null ? state : `process ${process.pid}, ${state}`]
+    })
+  }
+
   /** Ends workers that are silent. Called once a second. */
   look(): void {
     for (const post of this.#posts) {

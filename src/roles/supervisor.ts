@@ -89,7 +89,7 @@ class Supervisor implements RunningAuthgw {
       renderMetrics: () => this.#renderMetrics(),
       renderConfig: options.printedConfig,
       statusSections: () => [
-        { title: 'workers', rows: [['serving', `${this.#crew.servingCount} of ${this.#workerCount}`]] },
+        { title: 'workers', rows: this.#crew.roster },
         ...statusSections(this.#crew.reports),
       ],
     })

@@ -18,11 +18,10 @@ export type PipeCopy = 'json' | 'clone'
 /** Makes one. */
 export function pipePair(copy: PipeCopy = 'json'): PipePair {
   const wire: string[] = []
-  let isHeld = false
-  let isCut = false
+  const state = { isHeld: false, isCut: false }
   const waiting: (() => void)[] = []
   const deliver = (): void => {
-    while (!isHeld && !isCut && waiting.length > 0) waiting.shift()!()
+    while (!state.isHeld && !state.isCut && waiting.length > 0) waiting.shift()!()
   }
   const end = (listeners: ((message: unknown) => void)[]) => (message: object) => {
     const text = JSON.stringify(message)
@@ -40,14 +39,14 @@ export function pipePair(copy: PipeCopy = 'json'): PipePair {
     right: { send: end(toLeft), onMessage: (listener) => void toRight.push(listener) },
     wire,
     get isHeld() {
-      return isHeld
+      return state.isHeld
     },
     set isHeld(value) {
-      isHeld = value
+      state.isHeld = value
       setImmediate(deliver)
     },
     cut: () => {
-      isCut = true
+      state.isCut = true
     },
   }
 }

@@ -53,7 +53,7 @@ export function plainConfig(): Config {
 export async function connectWorker(
   owned: Publication,
   ownerClock: FakeClock,
-  { originMs = 0, copy = 'json' as PipeCopy } = {},
+  { originMs = 0, copy = 'json' }: { readonly originMs?: number; readonly copy?: PipeCopy } = {},
 ): Promise<BenchWorker> {
   const pipe = pipePair(copy)
   const clock = new FakeClock(ownerClock.nowMs() + originMs, ownerClock.wallMs())
