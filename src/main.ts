@@ -12,6 +12,7 @@ const { default: packageJson } = await import('../package.json', { with: { type:
 const io: CliIo = {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
+  readInput: async () => (await process.stdin.setEncoding('utf8').toArray()).join(''),
   env: process.env,
   nowMs: () => Date.now(),
   onSignal: (name, listener) => process.on(name, listener),

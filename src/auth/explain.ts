@@ -3,7 +3,7 @@
  * Floor 2; asks nobody: without keys the signature is left open. Runs the same checks as the gate, all of them, where
  * the gate stops at the first that fails.
  */
-import { compactVerify } from 'jose'
+import { compactVerify, decodeJwt, decodeProtectedHeader } from 'jose'
 import { findKeys, ImportedKeys } from './jwks/cache.ts'
 import type { PublicKey } from './jwks/document.ts'
 import { judgeClaims, judgeTime, leewayMs } from './jwt/claims.ts'
@@ -126,4 +126,19 @@ async function checkSignature(
     }
   }
   return failed('signature', 'token_signature')
+}
+
+/** What a token says of itself. Nothing of it is verified, and the signature is not in it. */
+export interface DescribedToken {
+  readonly header: Readonly<Record<string, unknown>>
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+/** Reads a token without judging it, for operators; null for an opaque one. */
+export function describeToken(token: string): DescribedToken | null {
+  try {
+    return { header: { ...decodeProtectedHeader(token) }, claims: decodeJwt(token) }
+  } catch {
+    return null
+  }
 }

@@ -12,6 +12,8 @@ export interface CliIo {
   readonly out: (text: string) => void
   /** Writes to the standard error, as it is. */
   readonly err: (text: string) => void
+  /** Reads the standard input to its end. */
+  readonly readInput: () => Promise<string>
   readonly env: Readonly<Record<string, string | undefined>>
   /** Unix ms. */
   readonly nowMs: () => number

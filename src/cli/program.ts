@@ -7,11 +7,13 @@ import { ConfigError, TransportError } from '../base/index.ts'
 import type { CertsOptions } from './certs/command.ts'
 import type { CollectorConfigOptions } from './collector-config.ts'
 import type { GeneratedPage } from './docs.ts'
+import type { ExplainOptions } from './explain.ts'
 import type { HealthcheckOptions } from './healthcheck.ts'
 import type { InitOptions } from './init.ts'
 import { EXIT, ROLE_NAMES } from './io.ts'
 import type { CliIo } from './io.ts'
 import type { ConfigChoice, StartRoles } from './run.ts'
+import type { TokenOptions } from './token.ts'
 
 /** What main.ts gives to the commands. */
 export interface ProgramParts {
@@ -54,6 +56,8 @@ Examples:
   authgw --config workload.yaml
   authgw --config base.yaml --config local.yaml --set admin.endpoint=localhost:9999
   authgw validate --config workload.yaml
+  authgw token --config workload.yaml
+  authgw explain --config control-plane.yaml --token-file token --method logs
   authgw init --out demo --issuer https://keycloak.example.com/realms/opentelemetry
 
 Signals of a running gateway: SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the configuration again.
@@ -61,6 +65,7 @@ Exit codes: 0 clean, 1 failed, 2 bad configuration or usage.`,
     )
   addRun(program, parts)
   addConfigCommands(program, io, onExitCode)
+  addTrials(program, io, onExitCode)
   addCerts(program, io, onExitCode)
   addInit(program, io, onExitCode)
   addRenderDocs(program, parts)
@@ -168,6 +173,45 @@ Example:
       ])
       const { config } = loadChosen(options, io, false)
       onExitCode(await runHealthcheck(config, { ...options, timeoutMs: timeout }, io))
+    })
+}
+
+function addTrials(program: Command, io: CliIo, onExitCode: (code: number) => void): void {
+  withConfig(program.command('token'))
+    .description('fetch a token once, as the gateway would, and print its claims and times; never the token')
+    .option('--identity <name>', 'which identity, when the configuration has several (default: all of them)')
+    .addHelpText(
+      'after',
+      `
+What cannot be had is said by its class (docs/errors.md), such as invalid_client or idp_unreachable; the exit code is then 1.
+
+Example:
+  authgw token --config workload.yaml`,
+    )
+    .action(async (options: TokenOptions) => {
+      const { runToken } = await import('./token.ts')
+      onExitCode(await runToken(options, io))
+    })
+  withConfig(program.command('explain'))
+    .description('say which check or rule decides about a token and a method; nothing is sent')
+    .option('-m, --method <method>', 'traces, metrics, logs, profiles, or /package.Service/Method', 'traces')
+    .option('-t, --token-file <file>', 'file with the token (default: the standard input)')
+    .addOption(new Option('--keys <file>', 'the issuer’s keys, JWKS or PEM').conflicts('online'))
+    .option('--online', 'fetch the issuer’s keys')
+    .option('--client-cert <file>', 'the certificate that the caller shows, PEM; taken for verified')
+    .addHelpText(
+      'after',
+      `
+Without --keys and --online the keys are those of public_keys_file, or the last good ones in oidc.key_cache_directory;
+where there are none, the signature is left open. Exit code 0 when the call would pass, 1 when not.
+
+Examples:
+  authgw explain --config control-plane.yaml --token-file token --method logs --online
+  printf %s "$TOKEN" | authgw explain --config control-plane.yaml --client-cert workload.pem`,
+    )
+    .action(async (options: ExplainOptions) => {
+      const { runExplain } = await import('./explain.ts')
+      onExitCode(await runExplain(options, io))
     })
 }
 

@@ -237,6 +237,7 @@ async function cli(where: string, ...args: string[]): Promise<number> {
     io: {
       out: write,
       err: write,
+      readInput: () => Promise.resolve(''),
       env: { CANARY_SECRET: secret.fromEnv },
       nowMs: () => Date.now(),
       onSignal: () => {},

@@ -15,6 +15,7 @@ export function captureIo(over: Partial<CliIo> = {}): { readonly io: CliIo; read
   const io: CliIo = {
     out: (more) => (text.out += more),
     err: (more) => (text.err += more),
+    readInput: () => Promise.resolve(''),
     env: {},
     nowMs: () => Date.now(),
     onSignal: () => {},

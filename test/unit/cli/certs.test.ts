@@ -25,6 +25,7 @@ afterEach(() => rmSync(folder, { recursive: true }))
 const io: CliIo = {
   out: (text) => (output += text),
   err: (text) => (output += text),
+  readInput: () => Promise.resolve(''),
   env: {},
   nowMs: () => Date.now(),
   onSignal: () => {},

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { ConfigError } from '../../../src/base/index.ts'
 import type { Log, LogFields } from '../../../src/base/index.ts'
 import { runProgram } from '../../../src/cli/index.ts'
-import type { CliIo, StartRoles } from '../../../src/cli/index.ts'
+import type { StartRoles } from '../../../src/cli/index.ts'
 import type { Config } from '../../../src/config/index.ts'
+import { captureIo } from '../../support/capture-io.ts'
 import { makeConfigFolder, workloadYaml } from '../../support/config-folder.ts'
 import type { ConfigFolder } from '../../support/config-folder.ts'
 import { settle } from '../../support/fake-clock.ts'
@@ -18,7 +19,6 @@ afterAll(() => folder.remove())
 /** A process with captured output, and a gateway that only remembers what it was asked to do. */
 function stage() {
   const signals = new EventEmitter()
-  const text = { out: '', err: '' }
   const lines: { level: string; fields: LogFields; message: string }[] = []
   const logAt = (level: string) => (fields: LogFields, message: string) => {
     lines.push({ level, fields, message })
@@ -30,15 +30,7 @@ function stage() {
     error: logAt('error'),
     child: () => log,
   }
-  const io: CliIo = {
-    out: (more) => (text.out += more),
-    err: (more) => (text.err += more),
-    env: {},
-    nowMs: () => Date.now(),
-    onSignal: (name, listener) => signals.on(name, listener),
-    version: '1.2.3',
-    nodeVersion: '26.0.0',
-  }
+  const { io, text } = captureIo({ onSignal: (name, listener) => signals.on(name, listener) })
   const drained = Promise.withResolvers<void>()
   const running = {
     log,
@@ -190,6 +182,8 @@ test.each([
   [[], "required option '-c, --config <file>'"],
   [['run', '-c', 'x', '--log-level', 'loud'], 'Allowed choices are debug, info, warn, error'],
   [['healthcheck', '-c', 'x', '--timeout', 'soon'], 'write a duration such as 2s'],
+  [['token', '-c', 'x', '--identity'], "option '--identity <name>' argument missing"],
+  [['explain', '-c', 'x', '--keys', 'a', '--online'], 'cannot be used with'],
   [['certs', 'server'], "required option '-o, --out <folder>'"],
   [['certs', 'server', '-o', 'x', '--days', '0'], 'write a whole number'],
 ])('wrong usage %j ends with 2 and says what is wrong', async (args, message) => {
@@ -199,15 +193,23 @@ test.each([
   expect(it.startRoles).not.toHaveBeenCalled()
 })
 
-test.each(['run', 'validate', 'print-config', 'healthcheck', 'certs', 'init', 'render-docs'])(
-  'the help of %s is enough to use it: it has an example',
-  async (command) => {
-    const it = stage()
-    expect(await it.start(command, '--help')).toBe(0)
-    expect(it.text.out).toMatch(new RegExp(`Examples?:\\n {2}authgw .*`))
-    expect(it.text.out).toContain('--help')
-  },
-)
+test.each([
+  'run',
+  'validate',
+  'print-config',
+  'print-collector-config',
+  'token',
+  'explain',
+  'healthcheck',
+  'certs',
+  'init',
+  'render-docs',
+])('the help of %s is enough to use it: it has an example', async (command) => {
+  const it = stage()
+  expect(await it.start(command, '--help')).toBe(0)
+  expect(it.text.out).toMatch(new RegExp(`Examples?:\\n {2}authgw .*`))
+  expect(it.text.out).toContain(`Usage: authgw ${command} `)
+})
 
 test('version names authgw and Node', async () => {
   const it = stage()
