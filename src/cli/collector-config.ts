@@ -2,7 +2,7 @@
  * `authgw print-collector-config`: a configuration of authgw into the configuration of the stock collector beside it.
  * Floor 8; writes no file. The output is complete, so that `otelcol validate` takes it as it is; comments say what matters.
  */
-import type { Config, ControlPlaneConfig, Endpoint, WorkloadConfig } from '../config/index.ts'
+import type { Config, Endpoint } from '../config/index.ts'
 import { EXIT, UsageError } from './io.ts'
 import type { CliIo, RoleName } from './io.ts'
 import { loadChosen } from './run.ts'
@@ -29,9 +29,18 @@ export function collectorConfig(config: Config, role: RoleName | null): string {
       'the configuration has both roles',
       'say which: --role workload or --role control-plane',
     )
-  if (workload !== undefined && role !== 'control-plane') return workloadCollector(workload)
-  if (controlPlane !== undefined && role !== 'workload') return controlPlaneCollector(controlPlane)
+  if (workload !== undefined && role !== 'control-plane') return workloadCollector(workload.listen)
+  if (controlPlane !== undefined && role !== 'workload') {
+    const { listen, upstream, oidc } = controlPlane
+    return controlPlaneCollector(upstream, listen.maxRecvMsgBytes, oidc?.claimToHeaders ?? [])
+  }
   throw new UsageError(`the configuration has no role ${role}`, 'leave --role out')
+}
+
+/** Where authgw and the collector meet. */
+interface Place {
+  readonly endpoint: Endpoint
+  readonly isPlaintext: boolean
 }
 
 const SIGNALS = ['traces', 'metrics', 'logs'] as const
@@ -40,7 +49,7 @@ const pipelines = (parts: string): string =>
   SIGNALS.map((signal) => `    ${signal}: {receivers: [otlp], ${parts}}\n`).join('')
 
 /** The exporter's settings lose nothing while authgw, the provider or the network is away (docs/no-loss.md). */
-function workloadCollector({ listen }: WorkloadConfig): string {
+export function workloadCollector(listen: Place): string {
   return `# The collector beside authgw's workload role. Keep your own receivers and processors; the exporter is what matters.
 receivers:
   otlp: {protocols: {grpc: {endpoint: localhost:24317}}}
@@ -71,12 +80,16 @@ ${pipelines('exporters: [otlp_grpc]')}`
 }
 
 /** Claims become resource attributes. What a sender has put under their names is taken away first. */
-function controlPlaneCollector({ listen, upstream, oidc }: ControlPlaneConfig): string {
+export function controlPlaneCollector(
+  upstream: Place,
+  maxMessageBytes: number,
+  claimHeaders: readonly { readonly headerName: string; readonly claimName: string }[],
+): string {
   const claims: (readonly [name: string, field: string])[] = [
     ['authgw.client', 'x-authgw-client'],
     ['authgw.subject', 'x-authgw-subject'],
     ['authgw.issuer', 'x-authgw-issuer'],
-    ...(oidc?.claimToHeaders ?? []).map(
+    ...claimHeaders.map(
       ({ headerName, claimName }) => [`authgw.${claimName}`, headerName.toLowerCase()] as const,
     ),
   ]
@@ -94,7 +107,7 @@ ${received(upstream.endpoint)}${
     upstream.isPlaintext
       ? ''
       : '        tls: {cert_file: collector.pem, key_file: collector-key.pem} # authgw dials it over TLS\n'
-  }        max_recv_msg_size_mib: ${Math.ceil(listen.maxRecvMsgBytes / 2 ** 20)}      # as in authgw: a smaller one would refuse what authgw lets through
+  }        max_recv_msg_size_mib: ${Math.ceil(maxMessageBytes / 2 ** 20)}      # as in authgw: a smaller one would refuse what authgw lets through
         include_metadata: true          # who it was stands in the metadata of each call
 processors:
   resource/authgw:                      # before batch, which forgets the rest of the metadata

@@ -2,6 +2,8 @@
  * The texts that `authgw init` writes.
  * Floor 8; writes no file.
  */
+import type { Endpoint } from '../config/index.ts'
+import { controlPlaneCollector, workloadCollector } from './collector-config.ts'
 
 /** The two configurations, by file name. Ports do not clash when both run on one machine. */
 export function configurationFiles(issuer: string, host: string): Record<string, string> {
@@ -33,38 +35,26 @@ admin: {endpoint: localhost:9465}
   }
 }
 
-/** The collectors on both sides. The exporter's settings lose nothing while a gateway or the provider is away. */
+/** The collectors on both sides, as `authgw print-collector-config` would print them for the two configurations. */
 export function collectorFiles(): Record<string, string> {
+  const loopback = (port: number): Endpoint => ({
+    kind: 'tcp',
+    host: 'localhost',
+    port,
+    text: `localhost:${port}`,
+  })
   return {
-    'collector-workload.yaml': `receivers:
-  otlp: {protocols: {grpc: {endpoint: localhost:24317}}}
-extensions:
-  file_storage: {directory: /var/lib/otelcol/queue, create_directory: true}
-exporters:
-  otlp_grpc:
-    endpoint: localhost:14317
-    tls: {insecure: true}                         # loopback: authgw adds TLS and the token
-    retry_on_failure: {max_elapsed_time: 0}
-    sending_queue: {storage: file_storage, queue_size: 10000}
-service:
-  extensions: [file_storage]
-  pipelines:
-    traces: {receivers: [otlp], exporters: [otlp_grpc]}
-    metrics: {receivers: [otlp], exporters: [otlp_grpc]}
-    logs: {receivers: [otlp], exporters: [otlp_grpc]}
-`,
-    'collector-control-plane.yaml': `receivers:
-  otlp: {protocols: {grpc: {endpoint: localhost:5317, include_metadata: true}}}
-exporters:
-  debug: {}
-service:
-  pipelines:
-    traces: {receivers: [otlp], exporters: [debug]}
-    metrics: {receivers: [otlp], exporters: [debug]}
-    logs: {receivers: [otlp], exporters: [debug]}
-`,
+    'collector-workload.yaml': workloadCollector({ endpoint: loopback(14317), isPlaintext: true }),
+    'collector-control-plane.yaml': controlPlaneCollector(
+      { endpoint: loopback(5317), isPlaintext: true },
+      DEFAULT_MESSAGE_BYTES,
+      [],
+    ),
   }
 }
+
+/** Default of `listen.max_recv_msg_size_mib`. */
+const DEFAULT_MESSAGE_BYTES = 64 * 2 ** 20
 
 /** A realm for Keycloak with the client `workload`, whose tokens are for the audience `control-plane`. */
 export function keycloakRealm(issuer: string, secret: string): string {

@@ -239,6 +239,15 @@ describe('authgw init', () => {
     })
   })
 
+  test('the collectors are those that print-collector-config makes of the configurations', async () => {
+    await init()
+    for (const role of ['workload', 'control-plane']) {
+      output = ''
+      await authgw('print-collector-config', '-c', join(folder, `${role}.yaml`))
+      expect(readFileSync(join(folder, `collector-${role}.yaml`), 'utf8')).toBe(output)
+    }
+  })
+
   test('overwrites nothing, and writes nothing when one file is in the way', async () => {
     writeFileSync(join(folder, 'workload.pem'), 'mine')
     expect(await init()).toBe(2)
