@@ -54,6 +54,11 @@ export const limitsSection = section(
       1,
     ).prefault(1_000),
     early_resets_per_second: count('Refill of early_resets.', 0, undefined, false).prefault(33),
+    egress_resets: count(
+      'RST_STREAM sent to the upstream on one connection before new calls go to another: the bucket.',
+      1,
+    ).prefault(150),
+    egress_resets_per_second: count('Refill of egress_resets.', 0, undefined, false).prefault(5),
     max_continuation_frames: count('CONTINUATION frames of a header block.', 1).prefault(8),
     max_header_list_size: size('Header list: names, values and 32 for each field.', 1_024, 2 ** 24).prefault(
       '64KiB',

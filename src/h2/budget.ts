@@ -93,6 +93,13 @@ export const LIMITS = {
     'RST_STREAM on streams younger than a second or before their verdict: the bucket. More: GOAWAY (rapid reset).',
   ),
   earlyResetsPerSecond: limit('early_resets_per_second', 'per second', 33, 'Refill of early_resets.'),
+  egressResets: limit(
+    'egress_resets',
+    'count',
+    150,
+    'RST_STREAM sent to the upstream on one connection: the bucket. Empty: new calls go to another connection, before an upstream that counts resets gives this one up with all its calls.',
+  ),
+  egressResetsPerSecond: limit('egress_resets_per_second', 'per second', 5, 'Refill of egress_resets.'),
   maxContinuationFrames: limit(
     'max_continuation_frames',
     'count',
@@ -273,6 +280,8 @@ export class PeerBudget {
   readonly #limits: H2Limits
   readonly #glitches: TokenBucket
   readonly #earlyResets: TokenBucket
+  readonly #sentResets: TokenBucket
+  readonly #strayData: TokenBucket
   readonly #emptyData: TokenBucket
   readonly #settingsFrames: TokenBucket
   readonly #idlePings: TokenBucket
@@ -288,6 +297,8 @@ export class PeerBudget {
     this.#limits = limits
     this.#glitches = new TokenBucket(limits.glitches, limits.glitchesPerSecond, nowMs)
     this.#earlyResets = new TokenBucket(limits.earlyResets, limits.earlyResetsPerSecond, nowMs)
+    this.#sentResets = new TokenBucket(limits.egressResets, limits.egressResetsPerSecond, nowMs)
+    this.#strayData = new TokenBucket(limits.smallDataBudget, limits.smallDataBudget / 8, nowMs)
     this.#emptyData = new TokenBucket(limits.emptyDataFrames, 1, nowMs)
     this.#settingsFrames = new TokenBucket(limits.settingsFrames, limits.settingsFrames / 60, nowMs)
     this.#idlePings = new TokenBucket(limits.idlePingsPerSecond, limits.idlePingsPerSecond, nowMs)
@@ -306,6 +317,10 @@ export class PeerBudget {
   }
   earlyReset(nowMs: number): boolean {
     return this.#earlyResets.take(1, nowMs)
+  }
+  /** We sent RST_STREAM: false when so many went out that the peer may take us for an attacker. */
+  resetSent(nowMs: number): boolean {
+    return this.#sentResets.take(1, nowMs)
   }
   settingsFrame(nowMs: number): boolean {
     return this.#settingsFrames.take(1, nowMs)
@@ -352,6 +367,11 @@ export class PeerBudget {
     }
     if (this.#overdrawnAtFlush < 0) this.#overdrawnAtFlush = flushCount
     return flushCount > this.#overdrawnAtFlush
+  }
+
+  /** DATA came on a stream that we ended: false when small frames go on long after the peer must know. */
+  strayData(overheadBytes: number, nowMs: number): boolean {
+    return overheadBytes === 0 || this.#strayData.take(overheadBytes, nowMs)
   }
 
   /** A frame came on a stream that is over: false when streams that crossed do not explain it, nor the glitches. */

@@ -38,7 +38,7 @@ import { RecvWindow } from './recv-window.ts'
 import { SendQueue } from './send-queue.ts'
 import { localSettings, PeerSettings } from './settings.ts'
 import type { H2Stats } from './stats.ts'
-import { H2Stream } from './stream.ts'
+import { H2Stream, isYoung } from './stream.ts'
 import {
   CLOSED,
   HALF_CLOSED_LOCAL,
@@ -111,6 +111,8 @@ export class H2Connection {
   peerGoawayLastId = Infinity
   /** Streams that are over and whose owners still have work under way for them. */
   unfinishedCount = 0
+  /** Client: whether so many streams were reset that the peer may soon give the connection up: others are to be used. */
+  isWorn = false
   /** Whether the end came from a fault of the peer's. */
   isFaulted = false
   readonly #inbound: Inbound
@@ -354,6 +356,7 @@ export class H2Connection {
     if (this.phase !== FINISHED) {
       this.writer.rstStream(stream.id, code)
       this.stats.resetsOut++
+      if (!this.isServer && !this.budget.resetSent(this.turn.nowMs)) this.isWorn = true
       this.markDirty()
     }
     if (!isPeerDone) this.streams.rememberReset(stream.id)
@@ -417,6 +420,15 @@ export class H2Connection {
   glitch(count: number): void {
     if (this.phase !== FINISHED && !this.budget.glitch(count, this.turn.nowMs)) this.fail('glitch_flood')
     else if (this.isServer && this.budget.isStrained) this.drainStreams()
+  }
+
+  /**
+   * Server: a call ended by the caller's doing, and cost the upstream a reset: that counts like an early RST_STREAM of the
+   * caller's own (MadeYouReset, one hop further on).
+   */
+  countEarlyEnd(stream: H2Stream): void {
+    const { nowMs } = this.turn
+    if (isYoung(stream, nowMs) && !this.budget.earlyReset(nowMs)) this.fail('rapid_reset')
   }
 
   /** Throws unless every octet is accounted for: on the connection and on each stream. For tests and debug builds. */

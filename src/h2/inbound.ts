@@ -12,6 +12,7 @@ import { RESET_BY_PEER } from './handler.ts'
 import { dataOverheadBytes } from './budget.ts'
 import { HeaderBlock } from './header-block.ts'
 import { contentLengthOf, requestFault, responseFault, trailersFault } from './header-list.ts'
+import { isYoung } from './stream.ts'
 import { DRAINING, FINISHED } from './phase.ts'
 import { widened } from './send-window.ts'
 import type { H2Stream } from './stream.ts'
@@ -22,9 +23,6 @@ import { UNKNOWN_IDLE, UNKNOWN_RESET_BY_US, UNKNOWN_SKIPPED } from './stream-sto
 const REQUEST_BLOCK = 0
 const RESPONSE_BLOCK = 1
 const TRAILERS_BLOCK = 2
-
-/** A reset within this time of the stream's opening is early. */
-const EARLY_RESET_MS = 1000
 
 /** The receiving half of one connection. */
 export class Inbound implements FrameSink {
@@ -127,6 +125,9 @@ export class Inbound implements FrameSink {
     }
     if (was === UNKNOWN_RESET_BY_US) {
       if (isLast) connection.streams.forgetReset(streamId)
+      const overheadBytes = dataOverheadBytes(lengthBytes, false, isLast)
+      if (!connection.budget.strayData(overheadBytes, connection.turn.nowMs))
+        connection.fail('small_data_flood')
       return
     }
     // RFC 9113 §6.8: after our GOAWAY the peer may still send on streams that we ignore.
@@ -295,7 +296,7 @@ export class Inbound implements FrameSink {
       return this.#onStrayFrame()
     }
     const nowMs = connection.turn.nowMs
-    const isEarly = connection.isServer && (!stream.isAdmitted || nowMs - stream.openedAtMs < EARLY_RESET_MS)
+    const isEarly = connection.isServer && (!stream.isAdmitted || isYoung(stream, nowMs))
     connection.endStream(stream, code, RESET_BY_PEER)
     if (isEarly && !connection.budget.earlyReset(nowMs)) connection.fail('rapid_reset')
   }

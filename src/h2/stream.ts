@@ -9,6 +9,14 @@ import type { H2Connection } from './connection.ts'
 import { RecvWindow } from './recv-window.ts'
 import { CLOSED, OPEN, type StreamState } from './stream-state.ts'
 
+/** A reset within this time of the stream's opening is early. */
+const EARLY_RESET_MS = 1000
+
+/** Whether a stream was opened so short a time ago that its end counts as an early reset. */
+export function isYoung(stream: H2Stream, nowMs: number): boolean {
+  return nowMs - stream.openedAtMs < EARLY_RESET_MS
+}
+
 /** A stream of an H2Connection. Methods on a stream that is over do nothing. */
 export class H2Stream {
   readonly id: number

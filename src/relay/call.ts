@@ -422,7 +422,10 @@ export class Call implements Waiter {
   fail(reason: RelayReason, detail: TransportErrorCode | null = null): void {
     if (CALL_TRANSITIONS[this.state]![ON_REFUSE] === ILLEGAL) return
     this.#relay.stats.answers[reason]++
+    const isCallersDoing = reason === 'deadline' || reason === 'message_too_large'
+    const costsUpstream = isCallersDoing && this.#egress !== null
     this.#answer(reasonAnswer(reason, this.peer.seesDetails, detail))
+    if (costsUpstream) this.ingress.connection.countEarlyEnd(this.ingress)
   }
 
   #answer(answer: Answer): void {

@@ -10,6 +10,9 @@ import type { RelayStats } from './stats.ts'
 /** After a failed dial an address rests: 100 ms, doubling to 1 s, so that an upstream that is back is found within 2 s. */
 const REDIAL = { initialMs: 100, maxMs: 1000 }
 
+/** Connections that are on their way out, with the calls they still have, beyond which worn ones are not replaced. */
+const MAX_RETIRED = 32
+
 /** Somebody who waits for a connection. */
 export interface Waiter {
   /** A connection has room: called once, and the waiter waits no more. */
@@ -96,19 +99,29 @@ export class EgressPool {
 
   #roomIn(slot: Slot, avoid: H2Connection | null): H2Connection | null {
     const { connections } = slot
+    let worn: H2Connection | null = null
     let hasRoom = false
     let hasRetired = false
     for (let i = 0; i < connections.length; i++) {
       const connection = connections[i]!
-      if (connection.canOpenStream && connection !== avoid) return connection
-      hasRoom ||= connection.canOpenStream
+      if (connection.canOpenStream && connection !== avoid) {
+        if (!connection.isWorn) return this.#insteadOf(slot, connection, worn)
+        worn ??= connection
+      }
+      hasRoom ||= connection.canOpenStream && !connection.isWorn
       hasRetired ||= connection.isRetired
     }
     // Idle time-out, age or the last stream identifier: nobody says so, it shows here.
     if (hasRetired)
       for (const connection of connections.filter((one) => one.isRetired)) this.#retire(slot, connection)
     if (!hasRoom) this.#dialWhereUseful(slot)
-    return null
+    return worn
+  }
+
+  /** A worn connection serves until another one has room, and then ends with the calls that it has. */
+  #insteadOf(slot: Slot, connection: H2Connection, worn: H2Connection | null): H2Connection {
+    if (worn !== null) this.#retire(slot, worn)
+    return connection
   }
 
   /** Waits for a connection. The waiter hears at once when none can be had. */
@@ -222,7 +235,10 @@ export class EgressPool {
 
   #dialWhereUseful(slot: Slot): void {
     const { turn, dialer, stats, connect, log } = this.#options
-    const isFull = slot.connections.length >= this.#options.maxConnections
+    const freshCount = slot.connections.filter((one) => !one.isWorn).length
+    // Calls that last keep what was replaced: a worn connection serves on rather than that these pile up.
+    const isCrowded = freshCount < slot.connections.length && this.#retired.size >= MAX_RETIRED
+    const isFull = freshCount >= this.#options.maxConnections || isCrowded
     if (this.#isClosing || slot.isDialling || isFull || turn.nowMs < slot.retryAtMs) return
     // A connection that still waits for its SETTINGS is as good as a dial under way.
     if (slot.connections.some((connection) => !connection.hasPeerSettings)) return

@@ -12,10 +12,13 @@ import type { MethodSeries, PermitCount, RelayStats } from './stats.ts'
 
 /** Distinct heads kept for one connection. A client has a handful; a hostile one gains nothing by more. */
 const MAX_PLANS = 64
+/** Octets of the heads that are kept for one connection, counted as header lists are: a stranger needs no token for them. */
+const MAX_KEPT_BYTES = 128 * 1024
 
 /** What a head means, apart from its deadline. Shared by all calls with the same fields. */
 export class HeadPlan {
   readonly fields: readonly HeaderField[]
+  readonly sizeBytes: number
   /** Position of grpc-timeout in `fields`; -1 without. */
   readonly timeoutIndex: number
   /** Why the head cannot be a call, before any token is looked at; null when it can. */
@@ -36,6 +39,7 @@ export class HeadPlan {
   constructor(list: HeaderList, stats: RelayStats, isGrpcOnly: boolean) {
     this.#stats = stats
     this.fields = list.fields
+    this.sizeBytes = list.sizeBytes
     let path = ''
     let method = ''
     let contentType: string | null = null
@@ -121,11 +125,17 @@ export class Intake {
   readonly #stats: RelayStats
   readonly #isGrpcOnly: boolean
   readonly #plans = new Map<HeaderField, HeadPlan>()
+  #keptBytes = 0
 
   /** @param isGrpcOnly false lifts the 415 and path rules (an `unsafe_` option, for conformance suites) */
   constructor(stats: RelayStats, isGrpcOnly: boolean) {
     this.#stats = stats
     this.#isGrpcOnly = isGrpcOnly
+  }
+
+  /** Octets of the heads that are kept. */
+  get keptBytes(): number {
+    return this.#keptBytes
   }
 
   /** Reads a checked, whole head. */
@@ -149,13 +159,21 @@ export class Intake {
     this.#stats.memoMisses++
     const plan = new HeadPlan(list, this.#stats, this.#isGrpcOnly)
     if (path === null) return plan
-    if (this.#plans.size >= MAX_PLANS) this.#plans.clear()
     const before = this.#plans.get(path)
     // Metadata that differs from call to call (a trace context) makes a new plan; the verdict need not be asked for again.
     if (before !== undefined && before.permit !== null && hasSameFacts(before, plan))
       plan.usePermit(before.permit)
-    this.#plans.set(path, plan)
+    this.#keep(path, plan, before)
     return plan
+  }
+
+  #keep(path: HeaderField, plan: HeadPlan, before: HeadPlan | undefined): void {
+    this.#keptBytes += plan.sizeBytes - (before?.sizeBytes ?? 0)
+    if (this.#plans.size >= MAX_PLANS || this.#keptBytes > MAX_KEPT_BYTES) {
+      this.#plans.clear()
+      this.#keptBytes = plan.sizeBytes
+    }
+    this.#plans.set(path, plan)
   }
 }
 

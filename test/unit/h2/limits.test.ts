@@ -193,6 +193,21 @@ describe('at the limit a peer is served, one past it is not', () => {
       expect(peer.take().at(-1)).toContain('empty_data_flood')
     }
   })
+  test('small DATA on a stream that we reset: what may be under way, and then an eighth of it a second', () => {
+    const peer = served({ smallDataBudget: 2560 })
+    peer.headers(1, REQUEST)
+    peer.handler.stream(1).reset(H2Code.CANCEL)
+    const small = (count: number): void => repeat(count, () => peer.data(1, 56))
+    small(12)
+    expect(isAlive(peer)).toBe(true)
+    peer.advance(1000)
+    small(1)
+    expect(isAlive(peer)).toBe(true)
+    peer.data(1, 4000)
+    expect(isAlive(peer)).toBe(true)
+    small(2)
+    expect(peer.take().at(-1)).toContain('small_data_flood')
+  })
   test('small DATA counts while it waits, and no more once it is forwarded, reset or ended', () => {
     const peer = served({ smallDataBudget: 10 * 255 })
     peer.handler.credits = false
@@ -454,7 +469,7 @@ describe('honest clients are never cut', () => {
       id += 2000
     })
     expect(isAlive(peer)).toBe(true)
-  })
+  }, 30_000)
   test('the shape of node:http2: its own window on the connection, padding, and never-indexed credentials', () => {
     const peer = new RawPeer()
     peer.send(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'))

@@ -1,0 +1,188 @@
+import { HeaderList } from '../../../src/hpack/index.ts'
+import { Intake } from '../../../src/relay/intake.ts'
+import { RelayStats } from '../../../src/relay/stats.ts'
+import { listOf } from '../../support/h2-pair.ts'
+import { describe, expect, test } from 'vitest'
+import { RelayPair, type ClientCall, type PairClient } from '../../support/relay-pair.ts'
+
+const repeat = (count: number, act: (index: number) => void): void => {
+  for (let i = 0; i < count; i++) act(i)
+}
+/** A call whose message announces more than anybody takes. */
+const oversized = (client: PairClient): ClientCall =>
+  client.call('/s/M').send(Buffer.from([0, 0xff, 0xff, 0xff, 0xff]))
+
+describe('A caller who makes us reset calls at the upstream is cut like one who resets them', () => {
+  test('by messages that announce too much', () => {
+    const pair = new RelayPair({ limits: { earlyResets: 5 } })
+    const client = pair.open()
+    repeat(5, () => {
+      oversized(client)
+      pair.settle()
+    })
+    expect(client.recorder.goaways).toEqual([])
+    oversized(client)
+    pair.settle()
+    expect(client.ingress.isFaulted).toBe(true)
+    expect(pair.relay.ingressStats.faults.rapid_reset).toBe(1)
+    expect(pair.relay.stats.bugs).toBe(0)
+  })
+
+  test('by deadlines of less than a second', async () => {
+    const pair = new RelayPair({ limits: { earlyResets: 5, earlyResetsPerSecond: 0 } })
+    const client = pair.open()
+    repeat(5, () => client.unary('/s/M', 10, ['grpc-timeout', '10m']))
+    pair.settle()
+    await pair.advance(500)
+    expect(client.ingress.isFaulted).toBe(false)
+    client.unary('/s/M', 10, ['grpc-timeout', '10m'])
+    pair.settle()
+    await pair.advance(500)
+    expect(pair.relay.ingressStats.faults.rapid_reset).toBe(1)
+    expect(pair.relay.stats.callsOpen).toBe(0)
+    expect(pair.relay.stats.bugs).toBe(0)
+  })
+
+  test('not by deadlines of a second and more, however many', async () => {
+    const pair = new RelayPair({ limits: { earlyResets: 5, earlyResetsPerSecond: 0 } })
+    const client = pair.open()
+    repeat(100, () => client.unary('/s/M', 10, ['grpc-timeout', '2S']))
+    pair.settle()
+    await pair.advance(2500)
+    expect(client.ingress.isFaulted).toBe(false)
+    expect(client.recorder.calls.map((call) => call.outcome)).toEqual(
+      Array.from({ length: 100 }, () => '4 deadline'),
+    )
+  })
+
+  test('not where no upstream has seen the call', async () => {
+    const pair = new RelayPair({ dials: 'wait', limits: { earlyResets: 5, earlyResetsPerSecond: 0 } })
+    const client = pair.connect()
+    repeat(20, () => client.unary('/s/M', 10, ['grpc-timeout', '100m']))
+    pair.settle()
+    await pair.advance(500)
+    expect(client.ingress.isFaulted).toBe(false)
+  })
+})
+
+describe('An egress connection on which many calls were reset is replaced before the upstream gives it up', () => {
+  const LIMITS = { egressResets: 10, egressResetsPerSecond: 1 }
+  const storm = (pair: RelayPair, client: PairClient, count: number): void =>
+    repeat(count, () => {
+      const call = client.unary()
+      pair.settle()
+      call.cancel()
+      pair.settle()
+    })
+
+  test('new calls go to another one, those that it has end in their own time, and nobody waits', () => {
+    const pair = new RelayPair({ limits: LIMITS })
+    const client = pair.open()
+    const stranger = pair.connect()
+    const lasting = stranger.unary()
+    pair.settle()
+    storm(pair, client, 10)
+    expect(pair.servers).toHaveLength(1)
+    storm(pair, client, 2)
+    expect(pair.servers).toHaveLength(2)
+    const [worn, fresh] = pair.servers
+    const next = stranger.unary()
+    pair.settle()
+    expect(fresh!.calls).not.toHaveLength(0)
+    expect(worn!.recorder.goaways).toHaveLength(1)
+    fresh!.last.ok()
+    worn!.calls[0]!.ok()
+    pair.settle()
+    expect([lasting.outcome, next.outcome]).toEqual(['0', '0'])
+    expect(pair.relay.pool.connectionCount).toBe(1)
+  })
+
+  test('it goes on in use while no other can be had', () => {
+    const pair = new RelayPair({ limits: LIMITS, dials: 'wait' })
+    const client = pair.connect()
+    const first = client.unary()
+    pair.settle()
+    const worn = pair.nextDial().connect()
+    pair.settle()
+    worn.last.ok()
+    pair.settle()
+    expect(first.outcome).toBe('0')
+    storm(pair, client, 15)
+    pair.nextDial().fail()
+    const call = client.unary()
+    pair.settle()
+    worn.last.ok()
+    pair.settle()
+    expect(call.outcome).toBe('0')
+  })
+
+  test('also where as many connections are open as there may be', () => {
+    const pair = new RelayPair({ limits: LIMITS, maxEgressConnections: 1 })
+    const client = pair.open()
+    storm(pair, client, 12)
+    const call = client.unary()
+    pair.settle()
+    expect(pair.servers).toHaveLength(2)
+    pair.servers[1]!.last.ok()
+    pair.settle()
+    expect(call.outcome).toBe('0')
+  })
+
+  test('but no more are kept for the calls that they have than may be', () => {
+    const pair = new RelayPair({ limits: LIMITS })
+    const client = pair.open()
+    repeat(60, () => {
+      client.unary()
+      pair.settle()
+      storm(pair, client, 12)
+    })
+    expect(pair.relay.pool.connectionCount).toBeLessThanOrEqual(34)
+    expect(pair.relay.stats.answers.overload).toBe(0)
+  })
+
+  test('resets that come slowly wear it down no more than they refill', async () => {
+    const pair = new RelayPair({ limits: LIMITS })
+    const client = pair.open()
+    for (let round = 0; round < 40; round++) {
+      storm(pair, client, 1)
+      await pair.advance(1000)
+    }
+    expect(pair.servers).toHaveLength(1)
+  })
+})
+
+describe('Heads that differ cost a connection no more memory than its plans may', () => {
+  const headOf = (index: number, bytes: number): HeaderList =>
+    listOf([
+      [':method', 'POST'],
+      [':path', `/s/M${index}`],
+      ['content-type', 'application/grpc'],
+      ['x-hoard', 'y'.repeat(bytes)],
+    ])
+
+  test('large ones push out others', () => {
+    const intake = new Intake(new RelayStats([]), true)
+    repeat(60, (index) => intake.read(headOf(index, 20_000)))
+    expect(intake.keptBytes).toBeLessThanOrEqual(128 * 1024)
+  })
+
+  test('one that is replaced counts no more', () => {
+    const intake = new Intake(new RelayStats([]), true)
+    const [path] = headOf(1, 0).fields.slice(1)
+    repeat(1000, (index) => {
+      const fields = headOf(1, index).fields.slice()
+      fields[1] = path!
+      intake.read(new HeaderList(fields))
+    })
+    expect(intake.keptBytes).toBeLessThan(2_000)
+  })
+
+  test('small ones are all kept', () => {
+    const stats = new RelayStats([])
+    const intake = new Intake(stats, true)
+    const lists = Array.from({ length: 60 }, (_, index) => headOf(index, 1_000))
+    for (const list of lists) intake.read(list)
+    for (const { fields } of lists) intake.read(new HeaderList(fields))
+    expect([stats.memoHits, stats.memoMisses]).toEqual([60, 60])
+  })
+})
