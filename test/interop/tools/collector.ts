@@ -11,6 +11,8 @@ import { mustRun, run } from './run.ts'
 /** The newest release of which the module proxies have what these components need. */
 const VERSION = '0.162.0'
 const STABLE_VERSION = '1.68.0'
+/** The newest release of the extension that they have; it builds against the release above. */
+const OAUTH2CLIENT_VERSION = '0.161.0'
 const CORE = 'go.opentelemetry.io/collector'
 const CONTRIB = 'github.com/open-telemetry/opentelemetry-collector-contrib'
 
@@ -30,7 +32,7 @@ const PARTS: Record<string, string[]> = {
   ],
   extensions: [
     `${CONTRIB}/extension/oidcauthextension v${VERSION}`,
-    `${CONTRIB}/extension/oauth2clientauthextension v${VERSION}`,
+    `${CONTRIB}/extension/oauth2clientauthextension v${OAUTH2CLIENT_VERSION}`,
     `${CONTRIB}/extension/bearertokenauthextension v${VERSION}`,
     `${CONTRIB}/extension/headerssetterextension v${VERSION}`,
     `${CONTRIB}/extension/storage/filestorage v${VERSION}`,
@@ -46,7 +48,7 @@ const PARTS: Record<string, string[]> = {
 /** The stock collector with what pattern #5 needs on both sides. */
 export const collector: Component = {
   name: 'otelcol',
-  version: VERSION,
+  version: `${VERSION}+oauth2client.${OAUTH2CLIENT_VERSION}`,
   purpose: 'stock collector, both ends of the pattern',
   needs: ['go'],
   programs: { otelcol: 'bin/otelcol' },
