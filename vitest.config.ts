@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
-const project = (name: string, testTimeout: number) => ({
+const project = (name: string, testTimeout: number, options: { maxWorkers?: number } = {}) => ({
   test: {
+    ...options,
     name,
     include: [`test/${name}/**/*.test.ts`],
     pool: 'forks' as const,
@@ -17,7 +18,8 @@ export default defineConfig({
       project('conformance', 10_000),
       project('fuzz', 60_000),
       project('integration', 60_000),
-      project('scenario', 60_000),
+      // They mostly wait: for tokens to expire, cooldowns to end.
+      project('scenario', 60_000, { maxWorkers: 4 }),
     ],
     coverage: {
       provider: 'v8',

@@ -36,8 +36,11 @@ export interface FloodResult {
   readonly signatureChecks: number
   readonly honestCalls: number
   readonly honestFailures: number
-  readonly baseP99Ms: number
+  /** Of honest calls beside the flood, and before it. */
+  readonly honestP50Ms: number
   readonly honestP99Ms: number
+  readonly baseP50Ms: number
+  readonly baseP99Ms: number
   /** Of the gateway, for each call of the flood and beside it. */
   readonly cpuPerCallUs: number
   readonly rssBeforeMib: number
@@ -129,6 +132,8 @@ export async function runFlood(
     signatureChecks: (await readChecks()) - checksBefore,
     honestCalls: sorted.length,
     honestFailures: failures,
+    baseP50Ms: percentile(base.timesMs, 0.5),
+    honestP50Ms: percentile(sorted, 0.5),
     baseP99Ms: percentile(base.timesMs, 0.99),
     honestP99Ms: percentile(sorted, 0.99),
     cpuPerCallUs,
@@ -163,7 +168,7 @@ export function floodTable(results: readonly FloodResult[]): string {
       (r) =>
         `${r.flood}: ${r.sent} at ${r.perSecond}/s, answers ${JSON.stringify(r.answers)}, key fetches ${r.keyFetches}` +
         ` (min gap ${r.minKeyFetchGapSeconds ?? '–'} s), signatures checked ${r.signatureChecks},` +
-        ` honest p99 ${r.honestP99Ms} ms (alone ${r.baseP99Ms} ms), honest failures ${r.honestFailures} of ${r.honestCalls},` +
+        ` honest p50 ${r.honestP50Ms} and p99 ${r.honestP99Ms} ms (alone ${r.baseP50Ms} and ${r.baseP99Ms} ms), honest failures ${r.honestFailures} of ${r.honestCalls},` +
         ` CPU of the gateway ${r.cpuPerCallUs} µs a call, RSS ${r.rssBeforeMib} → ${r.rssAfterMib} MiB (max ${r.rssMaxMib})`,
     )
     .join('\n')

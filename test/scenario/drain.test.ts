@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { EXPORT_PATH, openStage } from '../support/scenario-stage.ts'
 
-test.each(['workload', 'control_plane'] as const)(
+test.concurrent.each(['workload', 'control_plane'] as const)(
   '%s: calls under way end well, those that come during the delay pass, and readiness goes first',
   async (shape) => {
     await using stage = await openStage({ shape, top: 'drain: {delay: 1s, timeout: 4s}' })
@@ -30,7 +30,7 @@ test.each(['workload', 'control_plane'] as const)(
   },
 )
 
-test('a call that outlives the drain is put off in its trailers', async () => {
+test.concurrent('a call that outlives the drain is put off in its trailers', async () => {
   await using stage = await openStage({ shape: 'control_plane', top: 'drain: {delay: 0s, timeout: 500ms}' })
   stage.upstream.respond = async (call) => {
     call.sendHead({})
@@ -50,23 +50,26 @@ test('a call that outlives the drain is put off in its trailers', async () => {
   await drained
 })
 
-test('under load, a gateway that is drained and started again costs no call that grpc clients would not repeat', async () => {
-  await using stage = await openStage({ shape: 'both', top: 'drain: {delay: 200ms, timeout: 5s}' })
-  const statuses = new Map<string, number>()
-  const isOver = { value: false }
-  const load = Array.from({ length: 10 }, async () => {
-    while (!isOver.value) {
-      const { status } = await stage.call({ timeoutMs: 3_000 })
-      statuses.set(status, (statuses.get(status) ?? 0) + 1)
-      if (status !== 'OK') await sleep(50)
-    }
-  })
-  await sleep(300)
-  await stage.restart('control_plane', 'in good order')
-  await sleep(500)
-  isOver.value = true
-  await Promise.all(load)
-  for (const status of statuses.keys()) expect(['OK', 'UNAVAILABLE']).toContain(status)
-  expect(statuses.get('OK')).toBeGreaterThan(100)
-  expect((await stage.call()).status).toBe('OK')
-})
+test.concurrent(
+  'under load, a gateway that is drained and started again costs no call that grpc clients would not repeat',
+  async () => {
+    await using stage = await openStage({ shape: 'both', top: 'drain: {delay: 200ms, timeout: 5s}' })
+    const statuses = new Map<string, number>()
+    const isOver = { value: false }
+    const load = Array.from({ length: 10 }, async () => {
+      while (!isOver.value) {
+        const { status } = await stage.call({ timeoutMs: 3_000 })
+        statuses.set(status, (statuses.get(status) ?? 0) + 1)
+        if (status !== 'OK') await sleep(50)
+      }
+    })
+    await sleep(300)
+    await stage.restart('control_plane', 'in good order')
+    await sleep(500)
+    isOver.value = true
+    await Promise.all(load)
+    for (const status of statuses.keys()) expect(['OK', 'UNAVAILABLE']).toContain(status)
+    expect(statuses.get('OK')).toBeGreaterThan(100)
+    expect((await stage.call()).status).toBe('OK')
+  },
+)

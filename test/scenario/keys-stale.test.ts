@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { openStage } from '../support/scenario-stage.ts'
 
-test('known keys are used on while the provider is down', async () => {
+test.concurrent('known keys are used on while the provider is down', async () => {
   await using stage = await openStage({ shape: 'control_plane' })
   const tokens = [await stage.token(), await stage.provider.mintToken({ jti: 'never seen before' })]
   await stage.proxy.stop()
@@ -14,13 +14,16 @@ test('known keys are used on while the provider is down', async () => {
   expect(await stage.readyStatus('control_plane')).toBe(200)
 })
 
-test('keys older than key_max_stale are no longer used: calls are put off, tokens seen before too', async () => {
-  await using stage = await openStage({ shape: 'control_plane', oidc: 'key_max_stale: 3s' })
-  const token = await stage.token()
-  expect((await stage.call({ token })).status).toBe('OK')
-  await stage.proxy.stop()
-  await sleep(3_200)
-  expect(await stage.call({ token })).toMatchObject({ status: 'UNAVAILABLE', reason: 'keys_unavailable' })
-  expect(await stage.metric('authgw_key_set_keys')).toBe(0)
-  expect(await stage.logs()).toContain('older than key_max_stale')
-})
+test.concurrent(
+  'keys older than key_max_stale are no longer used: calls are put off, tokens seen before too',
+  async () => {
+    await using stage = await openStage({ shape: 'control_plane', oidc: 'key_max_stale: 3s' })
+    const token = await stage.token()
+    expect((await stage.call({ token })).status).toBe('OK')
+    await stage.proxy.stop()
+    await sleep(3_200)
+    expect(await stage.call({ token })).toMatchObject({ status: 'UNAVAILABLE', reason: 'keys_unavailable' })
+    expect(await stage.metric('authgw_key_set_keys')).toBe(0)
+    expect(await stage.logs()).toContain('older than key_max_stale')
+  },
+)

@@ -8,7 +8,7 @@ import { openStage } from '../support/scenario-stage.ts'
 const PATH = exportPath('traces')
 const nowSeconds = (): number => Math.floor(Date.now() / 1000)
 
-test('at the control plane a stream ends with its token, leeway included', async () => {
+test.concurrent('at the control plane a stream ends with its token, leeway included', async () => {
   await using stage = await openStage({ shape: 'control_plane', oidc: 'clock_skew: 1s' })
   stage.upstream.respond = async (call) => {
     call.sendHead({})
@@ -26,25 +26,28 @@ test('at the control plane a stream ends with its token, leeway included', async
   expect(lateMs).toBeLessThan(1_500)
 })
 
-test('the workload turns that end into one after which clients open the stream again, with a fresh token', async () => {
-  await using stage = await openStage({ shape: 'both', tokenLifeSeconds: 3, oidc: 'clock_skew: 1s' })
-  const tokens = new Set<string>()
-  stage.upstream.respond = async (call) => {
-    call.sendHead({})
-    await call.cancelled
-  }
-  const caller = stage.connect()
-  for (let round = 0; round < 2; round++) {
-    const call = caller.open({ path: PATH })
-    await call.send(Buffer.from('begin'))
-    const outcome = await call.outcome
-    expect(outcome).toMatchObject({ status: 14, message: 'authgw: the stream is to be opened again' })
-    tokens.add(String(outcome.trailers['authgw-reason']))
-  }
-  expect([...tokens]).toEqual(['stream_renewed'])
-})
+test.concurrent(
+  'the workload turns that end into one after which clients open the stream again, with a fresh token',
+  async () => {
+    await using stage = await openStage({ shape: 'both', tokenLifeSeconds: 3, oidc: 'clock_skew: 1s' })
+    const tokens = new Set<string>()
+    stage.upstream.respond = async (call) => {
+      call.sendHead({})
+      await call.cancelled
+    }
+    const caller = stage.connect()
+    for (let round = 0; round < 2; round++) {
+      const call = caller.open({ path: PATH })
+      await call.send(Buffer.from('begin'))
+      const outcome = await call.outcome
+      expect(outcome).toMatchObject({ status: 14, message: 'authgw: the stream is to be opened again' })
+      tokens.add(String(outcome.trailers['authgw-reason']))
+    }
+    expect([...tokens]).toEqual(['stream_renewed'])
+  },
+)
 
-test('max_stream_duration ends streams so that clients open them again', async () => {
+test.concurrent('max_stream_duration ends streams so that clients open them again', async () => {
   await using stage = await openStage({ shape: 'workload', workload: 'max_stream_duration: 1s' })
   stage.upstream.respond = async (call) => {
     call.sendHead({})
