@@ -55,9 +55,9 @@ export const limitsSection = section(
     ).prefault(1_000),
     early_resets_per_second: count('Refill of early_resets.', 0, undefined, false).prefault(33),
     egress_resets: count(
-      'RST_STREAM sent to the upstream on one connection before new calls go to another: the bucket.',
+      'RST_STREAM sent to the upstream on one connection: the bucket; at 75 % another one takes over.',
       1,
-    ).prefault(150),
+    ).prefault(200),
     egress_resets_per_second: count('Refill of egress_resets.', 0, undefined, false).prefault(5),
     max_continuation_frames: count('CONTINUATION frames of a header block.', 1).prefault(8),
     max_header_list_size: size('Header list: names, values and 32 for each field.', 1_024, 2 ** 24).prefault(

@@ -96,8 +96,8 @@ export const LIMITS = {
   egressResets: limit(
     'egress_resets',
     'count',
-    150,
-    'RST_STREAM sent to the upstream on one connection: the bucket. Empty: new calls go to another connection, before an upstream that counts resets gives this one up with all its calls.',
+    200,
+    'RST_STREAM sent to the upstream on one connection: the bucket. At 75 % new calls go to another connection as soon as there is one, empty they wait for it: before an upstream that counts resets gives this one up with all its calls.',
   ),
   egressResetsPerSecond: limit('egress_resets_per_second', 'per second', 5, 'Refill of egress_resets.'),
   maxContinuationFrames: limit(
@@ -318,9 +318,15 @@ export class PeerBudget {
   earlyReset(nowMs: number): boolean {
     return this.#earlyResets.take(1, nowMs)
   }
-  /** We sent RST_STREAM: false when so many went out that the peer may take us for an attacker. */
+  /** We sent RST_STREAM: false when so many went out that the peer may soon take us for an attacker. */
   resetSent(nowMs: number): boolean {
-    return this.#sentResets.take(1, nowMs)
+    return this.#sentResets.take(1, nowMs) && this.#sentResets.level >= this.#limits.egressResets / 4
+  }
+  /** Whether the peer would still bear a reset of ours. */
+  bearsReset(nowMs: number): boolean {
+    const hasOne = this.#sentResets.take(1, nowMs)
+    if (hasOne) this.#sentResets.refund(1)
+    return hasOne
   }
   settingsFrame(nowMs: number): boolean {
     return this.#settingsFrames.take(1, nowMs)

@@ -270,7 +270,8 @@ export class H2Connection {
       this.peerGoawayLastId === Infinity &&
       this.streams.liveCount < this.peer.maxConcurrentStreams &&
       this.#nextStreamId < this.limits.maxStreamId &&
-      !this.#isWriterFull
+      !this.#isWriterFull &&
+      (!this.isWorn || this.budget.bearsReset(this.turn.nowMs))
     )
   }
 

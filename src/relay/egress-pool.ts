@@ -11,7 +11,7 @@ import type { RelayStats } from './stats.ts'
 const REDIAL = { initialMs: 100, maxMs: 1000 }
 
 /** Connections that are on their way out, with the calls they still have, beyond which worn ones are not replaced. */
-const MAX_RETIRED = 32
+const MAX_RETIRED = 64
 
 /** Somebody who waits for a connection. */
 export interface Waiter {
@@ -100,14 +100,16 @@ export class EgressPool {
   #roomIn(slot: Slot, avoid: H2Connection | null): H2Connection | null {
     const { connections } = slot
     let worn: H2Connection | null = null
+    let hasWorn = false
     let hasRoom = false
     let hasRetired = false
     for (let i = 0; i < connections.length; i++) {
       const connection = connections[i]!
       if (connection.canOpenStream && connection !== avoid) {
-        if (!connection.isWorn) return this.#insteadOf(slot, connection, worn)
+        if (!connection.isWorn) return hasWorn ? this.#insteadOfWorn(slot, connection) : connection
         worn ??= connection
       }
+      hasWorn ||= connection.isWorn
       hasRoom ||= connection.canOpenStream && !connection.isWorn
       hasRetired ||= connection.isRetired
     }
@@ -118,9 +120,9 @@ export class EgressPool {
     return worn
   }
 
-  /** A worn connection serves until another one has room, and then ends with the calls that it has. */
-  #insteadOf(slot: Slot, connection: H2Connection, worn: H2Connection | null): H2Connection {
-    if (worn !== null) this.#retire(slot, worn)
+  /** Worn connections serve until another one has room, and then end with the calls that they have. */
+  #insteadOfWorn(slot: Slot, connection: H2Connection): H2Connection {
+    for (const worn of slot.connections.filter((one) => one.isWorn)) this.#retire(slot, worn)
     return connection
   }
 
@@ -237,7 +239,8 @@ export class EgressPool {
     const { turn, dialer, stats, connect, log } = this.#options
     const freshCount = slot.connections.filter((one) => !one.isWorn).length
     // Calls that last keep what was replaced: a worn connection serves on rather than that these pile up.
-    const isCrowded = freshCount < slot.connections.length && this.#retired.size >= MAX_RETIRED
+    const replacedCount = slot.connections.length - freshCount + this.#retired.size
+    const isCrowded = freshCount < slot.connections.length && replacedCount > MAX_RETIRED
     const isFull = freshCount >= this.#options.maxConnections || isCrowded
     if (this.#isClosing || slot.isDialling || isFull || turn.nowMs < slot.retryAtMs) return
     // A connection that still waits for its SETTINGS is as good as a dial under way.

@@ -3,7 +3,7 @@ import { Intake } from '../../../src/relay/intake.ts'
 import { RelayStats } from '../../../src/relay/stats.ts'
 import { listOf } from '../../support/h2-pair.ts'
 import { describe, expect, test } from 'vitest'
-import { RelayPair, type ClientCall, type PairClient } from '../../support/relay-pair.ts'
+import { NOTHING_LEFT, RelayPair, type ClientCall, type PairClient } from '../../support/relay-pair.ts'
 
 const repeat = (count: number, act: (index: number) => void): void => {
   for (let i = 0; i < count; i++) act(i)
@@ -66,7 +66,7 @@ describe('A caller who makes us reset calls at the upstream is cut like one who 
 })
 
 describe('An egress connection on which many calls were reset is replaced before the upstream gives it up', () => {
-  const LIMITS = { egressResets: 10, egressResetsPerSecond: 1 }
+  const LIMITS = { egressResets: 16, egressResetsPerSecond: 1 }
   const storm = (pair: RelayPair, client: PairClient, count: number): void =>
     repeat(count, () => {
       const call = client.unary()
@@ -81,7 +81,7 @@ describe('An egress connection on which many calls were reset is replaced before
     const stranger = pair.connect()
     const lasting = stranger.unary()
     pair.settle()
-    storm(pair, client, 10)
+    storm(pair, client, 12)
     expect(pair.servers).toHaveLength(1)
     storm(pair, client, 2)
     expect(pair.servers).toHaveLength(2)
@@ -107,7 +107,7 @@ describe('An egress connection on which many calls were reset is replaced before
     worn.last.ok()
     pair.settle()
     expect(first.outcome).toBe('0')
-    storm(pair, client, 15)
+    storm(pair, client, 14)
     pair.nextDial().fail()
     const call = client.unary()
     pair.settle()
@@ -116,10 +116,28 @@ describe('An egress connection on which many calls were reset is replaced before
     expect(call.outcome).toBe('0')
   })
 
+  test('but none is opened that it may not bear: calls wait for the other one', async () => {
+    const pair = new RelayPair({ limits: LIMITS, dials: 'wait' })
+    const client = pair.connect()
+    const first = client.unary()
+    pair.settle()
+    const worn = pair.nextDial().connect()
+    pair.settle()
+    worn.last.ok()
+    storm(pair, client, 100)
+    expect(worn.calls).toHaveLength(17)
+    const call = client.unary()
+    pair.settle()
+    pair.nextDial().connect().recorder.onEvent = (seen) => void (seen.isEnded && seen.ok())
+    pair.settle()
+    expect([first.outcome, call.outcome]).toEqual(['0', '0'])
+    expect(pair.leftovers).toEqual(NOTHING_LEFT)
+  })
+
   test('also where as many connections are open as there may be', () => {
     const pair = new RelayPair({ limits: LIMITS, maxEgressConnections: 1 })
     const client = pair.open()
-    storm(pair, client, 12)
+    storm(pair, client, 14)
     const call = client.unary()
     pair.settle()
     expect(pair.servers).toHaveLength(2)
@@ -128,16 +146,38 @@ describe('An egress connection on which many calls were reset is replaced before
     expect(call.outcome).toBe('0')
   })
 
-  test('but no more are kept for the calls that they have than may be', () => {
-    const pair = new RelayPair({ limits: LIMITS })
+  test('none is kept for nothing, however many were worn at once', () => {
+    const pair = new RelayPair({
+      limits: { ...LIMITS, earlyResets: 1e6 },
+      clientLimits: { egressResets: 1e6 },
+    })
     const client = pair.open()
-    repeat(60, () => {
+    repeat(20, () => {
+      const calls = Array.from({ length: 20 }, () => client.unary())
+      pair.settle()
+      for (const call of calls) call.cancel()
+      pair.settle()
+    })
+    expect(pair.servers.length).toBeGreaterThan(10)
+    repeat(2, () => {
       client.unary()
       pair.settle()
-      storm(pair, client, 12)
     })
-    expect(pair.relay.pool.connectionCount).toBeLessThanOrEqual(34)
-    expect(pair.relay.stats.answers.overload).toBe(0)
+    expect(pair.relay.pool.connectionCount).toBe(1)
+  })
+
+  test('but no more are kept for the calls that they have than may be', () => {
+    const pair = new RelayPair({
+      limits: { ...LIMITS, earlyResets: 1e6 },
+      clientLimits: { egressResets: 1e6 },
+    })
+    const client = pair.open()
+    repeat(100, () => {
+      client.unary()
+      pair.settle()
+      storm(pair, client, 14)
+    })
+    expect(pair.relay.pool.connectionCount).toBeLessThanOrEqual(66)
   })
 
   test('resets that come slowly wear it down no more than they refill', async () => {
