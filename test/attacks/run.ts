@@ -19,6 +19,8 @@ import type { Siege } from './siege.ts'
 const MIB = 1024 * 1024
 const WARM_UP_MS = 2_500
 const CLOSE_WITHIN_MS = 1_000
+/** A connection that was replaced takes a quarter of a second to go. */
+const SETTLE_MS = 600
 const MAX_TRIES = 3
 const MAX_ROUNDS = 40
 const ROUND_GAP_MS = 50
@@ -97,7 +99,7 @@ async function runAttack(attack: Attack, lastsMs: number, tries: number): Promis
     const before = await siege.counts()
     siege.begin()
     const { sentBytes, closedMs, problems, tokens } = await assault(siege, attack, lastsMs)
-    await sleep(200)
+    await sleep(SETTLE_MS)
     const honest = await siege.end()
     const after = await siege.counts()
 
