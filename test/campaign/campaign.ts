@@ -7,6 +7,7 @@
  * npm run test:campaign                            # everything, about half an hour
  * npm run test:campaign -- --short                 # a few minutes
  * npm run test:campaign -- --only provider-down --rate 200
+ * OTELCOL_BIN=… npm run test:campaign -- --short   # stock collectors at both ends
  * ```
  */
 import { execFileSync } from 'node:child_process'
@@ -16,12 +17,15 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { waitFor } from '../support/gateway-pair.ts'
+import { startOtelcol } from '../demo/otelcol.ts'
 import { Bed } from './bed.ts'
 import { COUNTED, FAULTS } from './faults.ts'
 import type { Fault, FaultTerms } from './faults.ts'
 import { complaintsOf, longestGapSeconds, minGapSeconds, rounded, tableOf } from './judge.ts'
 import type { FaultResult } from './judge.ts'
 import { Probe, Sender } from './sender.ts'
+import { startStock } from './stock.ts'
+import type { StockCollectors } from './stock.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const WARM_UP_MS = 2_000
@@ -53,7 +57,8 @@ async function runFault(bed: Bed, fault: Fault): Promise<FaultResult> {
   const upstream = `127.0.0.1:${bed.ports.workload}`
   const probe = new Probe(upstream)
   await waitFor(() => probe.firstSuccessAfter(0) !== null, PATIENCE_MS, 'calls pass before the fault')
-  const sender = new Sender({ upstream, perSecond, retryScale })
+  const sender = new Sender({ upstream: stock?.front ?? upstream, perSecond, retryScale })
+  const failuresBefore = (await stock?.failures()) ?? 0
   const firstNumber = numbersUsed
   sender.skipTo(firstNumber)
   sender.start()
@@ -63,16 +68,19 @@ async function runFault(bed: Bed, fault: Fault): Promise<FaultResult> {
   const startMs = performance.now()
   await fault.run(bed, terms)
   const endMs = performance.now()
-  const sentAtEnd = sender.exporter.stats.sent
+  const progress = (): number => bed.receiver.arrived.traces.distinct
+  const arrivedAtEnd = progress()
   await waitFor(() => probe.firstSuccessAfter(endMs) !== null, PATIENCE_MS, 'calls pass').catch(() => {})
   const passedMs = probe.firstSuccessAfter(endMs) ?? Infinity
-  await waitFor(() => sender.exporter.stats.sent > sentAtEnd, PATIENCE_MS, 'the sender goes on').catch(
-    () => {},
-  )
+  await waitFor(() => progress() > arrivedAtEnd, PATIENCE_MS, 'the sender goes on').catch(() => {})
   const senderPassedMs = performance.now()
   await sleep(1_000)
   sender.pause()
   await sender.exporter.drained(DRAIN_MS)
+  const missing = (): number =>
+    bed.receiver.arrived.traces.missing(sender.nextNumber - firstNumber, firstNumber).length
+  // What a stock collector still has in its queue is late, not lost.
+  if (stock !== null) await waitFor(() => missing() === 0, DRAIN_MS, 'the queue is empty').catch(() => {})
   const drainedMs = performance.now()
   probe.close()
   numbersUsed = sender.nextNumber
@@ -89,9 +97,12 @@ async function runFault(bed: Bed, fault: Fault): Promise<FaultResult> {
     fault: fault.name,
     seconds: rounded((endMs - startMs) / 1_000),
     sent: stats.accepted + stats.refused,
-    lost: bed.receiver.arrived.traces.missing(numbersUsed - firstNumber, firstNumber).length,
+    lost: missing(),
     repeats: bed.receiver.arrived.traces.repeats - repeatsBefore,
-    permanentErrors: Object.values(stats.droppedByStatus).reduce((total, count) => total + count, 0),
+    permanentErrors:
+      Object.values(stats.droppedByStatus).reduce((total, count) => total + count, 0) +
+      ((await stock?.failures()) ?? 0) -
+      failuresBefore,
     queueRefusals: stats.refused,
     retries: { ...stats.retriesByStatus },
     longestGapSeconds: longestGapSeconds(probe.tries),
@@ -134,7 +145,7 @@ function writeResults(results: readonly FaultResult[], startedAt: Date): string 
     secondsScale: scale,
     perSecond,
     retryScale,
-    senderAndReceiver: 'stand-ins in this process',
+    collectors: stock === null ? 'stand-ins with the stock exporter’s retries' : 'stock, at both ends',
     results,
   }
   writeFileSync(file, `${JSON.stringify(content, null, 2)}\n`)
@@ -149,15 +160,22 @@ if (wanted.length === 0) {
   process.exit(2)
 }
 const bed = new Bed()
+const program = process.env['OTELCOL_BIN']
+let stock: StockCollectors | null = null
 const results: FaultResult[] = []
 try {
-  await bed.open()
+  await bed.open({
+    ...(program !== undefined && { behind: (receiver) => startOtelcol(program, bed.folder, receiver) }),
+  })
+  if (program !== undefined)
+    stock = await startStock(program, bed.folder, `127.0.0.1:${bed.ports.workload}`, isShort)
   for (const fault of wanted) {
     const result = await runFault(bed, fault)
     results.push(result)
     process.stdout.write(`${fault.name}: ${result.complaints.join('; ') || 'ok'}\n`)
   }
 } finally {
+  await stock?.stop()
   await bed.close()
 }
 process.stdout.write(`\n${tableOf(results)}\n`)

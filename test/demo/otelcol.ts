@@ -25,15 +25,19 @@ service:
     logs: {receivers: [otlp], exporters: [otlp]}
 `
 
-/** Starts the collector `program` and waits until it listens. @throws Error with what it wrote when it does not. */
+/**
+ * Starts the collector `program` and waits until it listens. @throws Error with what it wrote when it does not.
+ * @param configure makes another configuration, whose receiver listens on the port that it is given
+ */
 export async function startOtelcol(
   program: string,
   folder: string,
   receiverEndpoint: string,
+  configure: (port: number, upstream: string) => string = configuration,
 ): Promise<MiddleCollector> {
   const port = await freePort()
-  const file = join(folder, 'otelcol.yaml')
-  writeFileSync(file, configuration(port, receiverEndpoint))
+  const file = join(folder, `otelcol-${port}.yaml`)
+  writeFileSync(file, configure(port, receiverEndpoint))
   const child = spawn(program, ['--config', file], { stdio: ['ignore', 'pipe', 'pipe'] })
   const killAtExit = (): void => void child.kill('SIGKILL')
   process.once('exit', killAtExit)
