@@ -4,7 +4,7 @@
  */
 import { checkFieldName } from './check-field-name.ts'
 import { checkPolicy } from './check-policy.ts'
-import { checkListen, checkProviderUrl, checkUpstream } from './check-transport.ts'
+import { checkIssuer, checkListen, checkProviderUrl, checkUpstream } from './check-transport.ts'
 import type { Findings } from './findings.ts'
 import type { ControlPlaneConfig, OidcConfig } from './schema.ts'
 import type { KeyPath } from './tree.ts'
@@ -56,7 +56,7 @@ function checkOidc(oidc: OidcConfig, clientAuth: string, path: KeyPath, findings
   const issuers = oidc.providers.map(({ issuerUrl }) => issuerUrl)
   for (const [index, provider] of oidc.providers.entries()) {
     const at = isShort ? path : [...path, 'providers', index]
-    checkProviderUrl(provider.issuerUrl, [...at, 'issuer_url'], provider.unsafeAllow, findings)
+    checkIssuer(provider.issuerUrl, [...at, 'issuer_url'], provider.unsafeAllow, findings)
     checkProviderUrl(provider.jwksUri, [...at, 'jwks_uri'], provider.unsafeAllow, findings)
     checkProviderUrl(provider.discoveryUrl, [...at, 'discovery_url'], provider.unsafeAllow, findings)
     if (issuers.indexOf(provider.issuerUrl) !== index) {

@@ -40,6 +40,9 @@ function checkPath(
       return
     }
     accessSync(file, kind === 'folder' ? constants.W_OK : constants.R_OK)
+    if (kind === 'secret' && stats.isFile() && readFileSync(file, 'utf8').trim() === '') {
+      findings.fault(path, `${file} is empty`, 'write into it what the key stands for')
+    }
     if (kind === 'secret' && (stats.mode & 0o004) !== 0) {
       findings.warn(path, `${file} can be read by every user of this machine`, `chmod 600 ${file}`)
     }

@@ -162,6 +162,24 @@ function checkPair(tls: KeyMaterial, path: KeyPath, findings: Findings): void {
   }
 }
 
+/** Where a provider tells about itself, below its issuer (OpenID Connect Discovery §4, RFC 8414 §3). */
+const WELL_KNOWN = '/.well-known/'
+
+/** Checks an issuer: what tokens carry in `iss`, not the address of the document that says so. */
+export function checkIssuer(
+  issuer: string | undefined,
+  path: KeyPath,
+  allowed: readonly string[] | undefined,
+  findings: Findings,
+): void {
+  checkProviderUrl(issuer, path, allowed, findings)
+  const at = issuer?.indexOf(WELL_KNOWN) ?? -1
+  if (at > 0) {
+    const remedy = `write ${issuer!.slice(0, at)}; the rest is found from there`
+    findings.fault(path, 'is the address of the discovery document, not the issuer', remedy)
+  }
+}
+
 /** Checks a URL of the identity provider: http only on loopback (auth.md §3). */
 export function checkProviderUrl(
   url: string | undefined,

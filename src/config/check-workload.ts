@@ -3,7 +3,13 @@
  * Floor 1; fetches nothing.
  */
 import { checkFieldName } from './check-field-name.ts'
-import { checkListen, checkProviderUrl, checkTlsClient, checkUpstream } from './check-transport.ts'
+import {
+  checkIssuer,
+  checkListen,
+  checkProviderUrl,
+  checkTlsClient,
+  checkUpstream,
+} from './check-transport.ts'
 import type { Findings } from './findings.ts'
 import type { BearerTokenConfig, Oauth2ClientConfig, WorkloadConfig } from './schema.ts'
 import type { KeyPath } from './tree.ts'
@@ -48,7 +54,7 @@ function checkOauth2Client(client: Oauth2ClientConfig, path: KeyPath, findings: 
     const remedy = 'add it, such as https://keycloak.example.com/realms/opentelemetry, or token_url'
     findings.fault([...path, 'issuer_url'], 'is required and missing', remedy)
   }
-  checkProviderUrl(client.issuerUrl, [...path, 'issuer_url'], client.unsafeAllow, findings)
+  checkIssuer(client.issuerUrl, [...path, 'issuer_url'], client.unsafeAllow, findings)
   checkProviderUrl(client.discoveryUrl, [...path, 'discovery_url'], client.unsafeAllow, findings)
   checkProviderUrl(client.tokenUrl, [...path, 'token_url'], client.unsafeAllow, findings)
   for (const [value, file, key] of [

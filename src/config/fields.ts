@@ -16,6 +16,20 @@ export type DurationMs = number & { readonly [UNIT]: 'ms' }
 /** Bytes. Its key gets the suffix Bytes. */
 export type ByteCount = number & { readonly [UNIT]: 'bytes' }
 
+/** Signature algorithms that a configuration may name (RFC 7518 §3.1, RFC 8037): asymmetric ones. */
+export const SIGNATURES = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const
+
 /** What a key takes, for messages, masking and the generated pages. */
 export interface FieldMeta {
   /** The type as the generated page names it. */
@@ -218,24 +232,32 @@ export function size(description: string, minBytes = 1, maxBytes = 2 ** 40) {
     unit: 'Bytes',
     json: { type: ['string', 'integer'] },
   }
-  return leaf<ByteCount>(description, meta, (value) => readSize(value, 1, minBytes, maxBytes, meta))
+  return leaf<ByteCount>(description, meta, (value) => readSize(value, minBytes, maxBytes, meta))
 }
+
+/** The most that a key in MiB takes: no gRPC message is longer than 2 GiB. */
+const MAX_MIB = 2048
 
 /** A number of mebibytes, as configgrpc's `max_recv_msg_size_mib`. */
 export function mebibytes(description: string) {
   const meta: FieldMeta = {
     type: 'a number of MiB',
-    expects: 'a whole number of MiB',
+    expects: 'a whole number, without a unit: 4 is 4 MiB',
     unit: 'Bytes',
     json: { type: 'integer', minimum: 1 },
   }
-  return leaf<ByteCount>(description, meta, (value) => readSize(value, 2 ** 20, 2 ** 20, 2 ** 31, meta))
+  return leaf<ByteCount>(description, meta, (value) => {
+    const mib = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
+    if (typeof mib !== 'number' || !Number.isInteger(mib)) return mismatch(value, meta)
+    if (mib < 1 || mib > MAX_MIB)
+      return { problem: `is ${mib} MiB, out of range`, remedy: `write 1 to ${MAX_MIB}` }
+    return (mib * 2 ** 20) as ByteCount
+  })
 }
 
-function readSize(value: unknown, factor: number, minBytes: number, maxBytes: number, meta: FieldMeta) {
-  const amount = typeof value === 'string' ? parseSize(value) : value
-  if (typeof amount !== 'number' || !Number.isSafeInteger(amount) || amount < 0) return mismatch(value, meta)
-  const bytes = amount * factor
+function readSize(value: unknown, minBytes: number, maxBytes: number, meta: FieldMeta) {
+  const bytes = typeof value === 'string' ? parseSize(value) : value
+  if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0) return mismatch(value, meta)
   if (bytes < minBytes || bytes > maxBytes) {
     return { problem: `is ${bytes} bytes, out of range`, remedy: `write ${minBytes} to ${maxBytes} bytes` }
   }

@@ -59,6 +59,7 @@ function unknownKeyRemedy(path: KeyPath, key: string): string {
   if (COLLECTOR_SECTIONS.includes(key)) {
     return 'remove it: it belongs to a collector; authgw has workload and control_plane'
   }
+  if (shapeAt([key]) !== null) return `move it to the top level: ${key} stands in no section`
   const elsewhere = pathsOfKey(key).slice(0, 2)
   if (elsewhere.length > 0) return `move it: ${key} stands in ${elsewhere.join(' or ')}`
   const known = Object.keys(shapeAt(path)?.keys ?? {})

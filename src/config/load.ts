@@ -58,9 +58,13 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
     const { config, mended } = parsed.success ? { config: parsed.data, mended: [] } : parseWhatCanBe(tree)
     if (config !== null) {
       const found = checkConfig(config, tree)
+      const isRoleMistyped = mistyped.has('workload') || mistyped.has('control_plane')
       faults.push(
         ...found.faults.filter(
-          ({ path }) => !mistyped.has(path) && !mended.some((cut) => touches(path, cut)),
+          ({ path }) =>
+            !mistyped.has(path) &&
+            !(path === '' && isRoleMistyped) &&
+            !mended.some((cut) => touches(path, cut)),
         ),
       )
       findings.warnings.push(...found.warnings)
@@ -92,17 +96,10 @@ function readTree(options: LoadOptions): ConfigTree {
   for (const file of options.files) {
     const folder = dirname(resolve(file))
     try {
-      const text = readFileSync(file, 'utf8').replace(/^\uFEFF/, '')
+      const text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
       tree.addYaml(text, file, folder, valueSources(options, folder))
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'error'
-      const problem = code === 'ENOENT' ? 'the file does not exist' : `the file cannot be read (${code})`
-      tree.faults.push({
-        path: '',
-        position: file,
-        problem,
-        remedy: 'correct --config, or put the file there',
-      })
+      tree.faults.push({ path: '', position: file, ...fileRejection(error) })
     }
   }
   const here = resolve('.')
@@ -110,6 +107,15 @@ function readTree(options: LoadOptions): ConfigTree {
     tree.addSetting(setting, here, valueSources(options, here))
   }
   return tree
+}
+
+/** Why a configuration file gives no text, and what to do. */
+function fileRejection(error: unknown): Pick<ConfigFault, 'problem' | 'remedy'> {
+  const code = (error as NodeJS.ErrnoException).code ?? 'error'
+  if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA')
+    return { problem: 'the file is not UTF-8', remedy: 'save it as UTF-8' }
+  const problem = code === 'ENOENT' ? 'the file does not exist' : `the file cannot be read (${code})`
+  return { problem, remedy: 'correct --config, or put the file there' }
 }
 
 function valueSources({ env }: LoadOptions, folder: string) {

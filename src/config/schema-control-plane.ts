@@ -3,25 +3,23 @@
  * Floor 1; validates no token.
  */
 import { z } from 'zod'
-import { choice, duration, flag, path, text, unsafeAllow, url, withoutEffect, words } from './fields.ts'
+import {
+  SIGNATURES,
+  choice,
+  duration,
+  flag,
+  path,
+  text,
+  unsafeAllow,
+  url,
+  withoutEffect,
+  words,
+} from './fields.ts'
 import { section } from './section.ts'
 import { listenSection, upstreamSection } from './schema-grpc.ts'
 import { policySection } from './schema-policy.ts'
 
-const ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-] as const
-
-const DEFAULT_ALGORITHMS: (typeof ALGORITHMS)[number][] = ['RS256', 'PS256', 'ES256', 'EdDSA']
+const DEFAULT_ALGORITHMS: (typeof SIGNATURES)[number][] = ['RS256', 'PS256', 'ES256', 'EdDSA']
 
 const NOT_A_COLLECTOR = 'authgw hands claims on by claim_to_headers'
 
@@ -46,7 +44,7 @@ const providerSection = section(
     discovery_url: url(
       'Where the discovery document is, when the issuer is reached under another name.',
     ).optional(),
-    algorithms: words('Signature algorithms that are accepted.', ALGORITHMS).prefault(DEFAULT_ALGORITHMS),
+    algorithms: words('Signature algorithms that are accepted.', SIGNATURES).prefault(DEFAULT_ALGORITHMS),
     require_token_type: choice(
       'typ header that a token must have; without it, JWT, at+jwt and none are accepted.',
       ['at+jwt'],

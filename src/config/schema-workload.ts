@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import {
+  SIGNATURES,
   choice,
   duration,
   leaf,
@@ -25,19 +26,6 @@ const GRANT_TYPES = [
   'client_credentials',
   'urn:ietf:params:oauth:grant-type:jwt-bearer',
   'urn:ietf:params:oauth:grant-type:token-exchange',
-] as const
-
-const SIGNATURES = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
 ] as const
 
 const oauth2clientSection = section(

@@ -3,7 +3,7 @@
  * Floor 1; opens no file and knows no key.
  */
 import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml'
-import type { Document, Node } from 'yaml'
+import type { Document, Node, YAMLParseError } from 'yaml'
 import type { ConfigFault } from '../base/index.ts'
 import { interpolate } from './interpolate.ts'
 import type { ValueSources } from './interpolate.ts'
@@ -52,10 +52,8 @@ export class ConfigTree {
       const { line, col } = lineCounter.linePos(offset)
       return { position: `${name}:${line}:${col}`, folder }
     }
-    for (const error of document.errors) {
-      const problem = error.message.split(/[:\n]/)[0]!.replace(/\.$/, '')
-      const remedy = 'mend the YAML; indentation is by spaces, and a text with ": " in it stands in quotes'
-      this.faults.push({ path: '', position: at(error.pos[0]).position, problem, remedy })
+    for (const error of ownErrors(document.errors)) {
+      this.faults.push({ path: '', position: at(error.pos[0]).position, ...yamlRejection(error, text) })
     }
     if (document.errors.length > 0 || document.contents === null) return
     const value = this.#read(document.contents, [], document, at, sources)
@@ -190,6 +188,28 @@ export class ConfigTree {
       holder = holder[key] as Record<string | number, unknown>
     })
   }
+}
+
+/** Every key that is there twice, and the first error of form: the later ones follow from that. */
+function ownErrors(errors: readonly YAMLParseError[]): YAMLParseError[] {
+  const ofForm = errors.filter(({ code }) => code !== 'DUPLICATE_KEY')
+  return ofForm.length > 0 ? ofForm.slice(0, 1) : [...errors]
+}
+
+/** What is wrong with the form of `text`, and what to do. */
+function yamlRejection(error: YAMLParseError, text: string): Pick<ConfigFault, 'problem' | 'remedy'> {
+  if (error.code === 'DUPLICATE_KEY') {
+    const key = /^[\w.-]{1,60}/.exec(text.slice(error.pos[0]))?.[0] ?? 'this key'
+    return { problem: `${key} is there twice`, remedy: 'keep one, with the keys of both below it' }
+  }
+  const problem = error.message.split(/[:\n]/)[0]!.replace(/\.$/, '')
+  const remedy =
+    error.code === 'TAB_AS_INDENT'
+      ? 'indent by spaces'
+      : /^Flow (map|seq)/.test(problem)
+        ? 'close the { or [ that was opened before it'
+        : 'mend the YAML; indentation is by spaces, and a text with ": " in it stands in quotes'
+  return { problem, remedy }
 }
 
 /** A merge key is parsed as a symbol. */

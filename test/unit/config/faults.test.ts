@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { controlPlaneYaml, makeConfigFolder, workloadYaml } from '../../support/config-folder.ts'
@@ -46,6 +46,41 @@ const WORKLOAD: readonly Case[] = [
       path: 'workload.clock_skew',
       position: 'config.yaml:6:3',
       remedy: 'move it: clock_skew stands in control_plane.oidc',
+    },
+  ],
+  [
+    'a key of the top level in a section is sent there',
+    '  oauth2client:\n',
+    '  workers: 2\n  oauth2client:\n',
+    { path: 'workload.workers', remedy: 'move it to the top level: workers stands in no section' },
+  ],
+  [
+    'a size with a unit in a key that counts MiB is refused',
+    'listen: {endpoint: localhost:4317}',
+    'listen: {endpoint: localhost:4317, max_recv_msg_size_mib: 4MiB}',
+    {
+      path: 'workload.listen.max_recv_msg_size_mib',
+      problem: 'is "4MiB", not a number of MiB',
+      remedy: 'write a whole number, without a unit: 4 is 4 MiB',
+    },
+  ],
+  [
+    'a size beyond what gRPC can carry is out of range, in the unit of its key',
+    'listen: {endpoint: localhost:4317}',
+    'listen: {endpoint: localhost:4317, max_recv_msg_size_mib: 4096}',
+    {
+      path: 'workload.listen.max_recv_msg_size_mib',
+      problem: 'is 4096 MiB, out of range',
+      remedy: 'write 1 to 2048',
+    },
+  ],
+  [
+    'the address of the discovery document is no issuer',
+    'https://keycloak.example.com/realms/opentelemetry',
+    'https://keycloak.example.com/realms/opentelemetry/.well-known/openid-configuration',
+    {
+      path: 'workload.oauth2client.issuer_url',
+      remedy: 'write https://keycloak.example.com/realms/opentelemetry; the rest is found from there',
     },
   ],
   [
@@ -391,6 +426,47 @@ describe('both roles and the file as a whole', () => {
     ])
   })
 
+  test('a role with a mistyped name is one fault, not two', () => {
+    const yaml = replaced(workloadYaml(), 'workload:', 'workloads:')
+    expect(folder.faults(yaml)).toMatchObject([{ path: 'workloads', remedy: 'did you mean workload?' }])
+  })
+
+  test('a key that is there twice is named, each time', () => {
+    const twice = 'admin: {endpoint: localhost:9464}\n'
+    expect(folder.faults(`${workloadYaml()}${twice}${twice}${twice}`)).toMatchObject(
+      [{ problem: 'admin is there twice', remedy: /^keep one/ }, { problem: 'admin is there twice' }].map(
+        (fault) => expected(fault),
+      ),
+    )
+  })
+
+  test.each([
+    ['a tab', '  listen:', '\tlisten:', 'config.yaml:2:1', 'indent by spaces'],
+    [
+      'an open brace',
+      '{endpoint: localhost:4317}',
+      '{endpoint: localhost:4317',
+      'config.yaml:3:3',
+      /^close the \{/,
+    ],
+    [
+      'a key out of line',
+      '    client_id:',
+      '   client_id:',
+      'config.yaml:8:1',
+      /^mend the YAML; indentation/,
+    ],
+  ])('%s is one fault of form, with its place', (_, from, to, position, remedy) => {
+    const faults = folder.faults(replaced(workloadYaml(), from, to))
+    expect(faults).toMatchObject([expected({ position, remedy })])
+  })
+
+  test('a file that is not UTF-8 says so', () => {
+    const file = join(folder.path, 'latin1.yaml')
+    writeFileSync(file, Buffer.from('workload: {client_id: B\xfcro}', 'latin1'))
+    expect(folder.faults('', { files: [file] })).toMatchObject([{ problem: 'the file is not UTF-8' }])
+  })
+
   test('no role at all is refused', () => {
     expect(folder.faults('admin: {endpoint: localhost:9464}')).toMatchObject([
       { path: '', position: 'config.yaml:1:1', problem: 'no role is configured' },
@@ -442,6 +518,14 @@ describe('both roles and the file as a whole', () => {
   test('a configuration file that is not there is a fault like any other', () => {
     const [fault] = folder.faults('', { files: [join(folder.path, 'none.yaml')] })
     expect(fault).toMatchObject({ position: 'none.yaml', problem: 'the file does not exist' })
+  })
+
+  test('a file for a secret with nothing in it is refused at start, not by the provider', () => {
+    folder.write('empty-secret', '\n')
+    const yaml = replaced(workloadYaml(), 'client_secret_file: secret', 'client_secret_file: empty-secret')
+    expect(folder.faults(yaml)).toMatchObject([
+      { path: 'workload.oauth2client.client_secret_file', problem: 'empty-secret is empty' },
+    ])
   })
 
   test('no fault shows a secret', () => {
