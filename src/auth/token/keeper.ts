@@ -61,6 +61,8 @@ export class TokenKeeper implements TokenPort {
   /** Whether the clocks have come apart since the token was got, so that its end is uncertain until an attempt ends. */
   #isEndInDoubt = false
   #trouble: TokenTrouble | null = null
+  /** Whether a token could be used when the last attempt failed. */
+  #hadUsableAtFailure = false
   #warnedOfBuffer = false
 
   constructor(options: TokenKeeperOptions) {
@@ -267,10 +269,14 @@ export class TokenKeeper implements TokenPort {
     return this.#failure(error.code)
   }
 
-  /** One line when trouble begins or changes; repetitions at debug. */
+  /** One line when trouble begins or changes, one when the last good token has run out; repetitions at debug. */
   #logFailure(error: CredentialError): void {
-    const fields = { code: error.code, detail: error.message, has_usable_token: this.#isCurrentUsable() }
-    if (this.#trouble?.reason === error.code) this.#log.debug(fields, 'token still unavailable')
+    const hadUsable = this.#hadUsableAtFailure
+    this.#hadUsableAtFailure = this.#isCurrentUsable()
+    const fields = { code: error.code, detail: error.message, has_usable_token: this.#hadUsableAtFailure }
+    if (this.#trouble !== null && hadUsable && !this.#hadUsableAtFailure)
+      this.#log.warn(fields, 'the last good token has expired; calls are put off until there is another')
+    else if (this.#trouble?.reason === error.code) this.#log.debug(fields, 'token still unavailable')
     else if (OPERATOR_FAULTS.has(error.code))
       this.#log.error(fields, 'the client credentials need an operator')
     else this.#log.warn(fields, 'token unavailable, trying again')

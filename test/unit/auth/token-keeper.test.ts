@@ -229,6 +229,19 @@ describe('when the provider is ill', () => {
     expect(await reply).toMatchObject({ kind: 'failure', reason: 'idp_unreachable' })
   })
 
+  test('the log says once that the provider is ill, and once that the last good token has run out', async () => {
+    const { keeper, clock, endpoint, log } = setUp()
+    endpoint.answer = tokenAnswer({ expires_in: 100 })
+    keeper.start()
+    await settle()
+    endpoint.answer = down
+    const warnings = (): string[] => log.lines.filter((line) => line.startsWith('warn'))
+    await clock.advance(89_999)
+    expect(warnings()).toEqual([expect.stringContaining('token unavailable, trying again')])
+    await clock.advance(300_000)
+    expect(warnings().slice(1)).toEqual([expect.stringContaining('the last good token has expired')])
+  })
+
   test('while nobody waits, attempts are spaced 1 s, doubled up to 30 s', async () => {
     const { keeper, clock, endpoint } = setUp({}, { tokenUrl: TOKEN_URL })
     clock.randomValue = 0.999999
