@@ -26,6 +26,9 @@ export interface ConfigChoice {
   readonly logLevel?: string
 }
 
+/** `npm run`, `timeout` and others send a signal on to a group that has it already: within this time it is one signal. */
+const SAME_SIGNAL_MS = 500
+
 /** Loads the configuration that the options name. @throws ConfigError */
 export function loadChosen(choice: ConfigChoice, io: CliIo, checksFiles = true): LoadedConfig {
   const level = choice.logLevel === undefined ? [] : [`service.telemetry.logs.level=${choice.logLevel}`]
@@ -46,7 +49,11 @@ export async function run(choice: ConfigChoice, startRoles: StartRoles, io: CliI
   logWarnings(running.log, loaded.warnings)
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>()
   let endings = 0
+  let first = { signal: '', atMs: -Infinity }
   const end = (signal: string): void => {
+    const nowMs = io.nowMs()
+    if (signal === first.signal && nowMs - first.atMs < SAME_SIGNAL_MS) return
+    if (endings === 0) first = { signal, atMs: nowMs }
     endings++
     if (endings > 2) return
     running.log.info({ signal }, endings === 1 ? 'draining' : 'stopping at once')

@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => folder.remove())
 
 /** A process with captured output, and a gateway that only remembers what it was asked to do. */
-function stage() {
+function stage(nowMs = () => Date.now()) {
   const signals = new EventEmitter()
   const lines: { level: string; fields: LogFields; message: string }[] = []
   const logAt = (level: string) => (fields: LogFields, message: string) => {
@@ -30,7 +30,7 @@ function stage() {
     error: logAt('error'),
     child: () => log,
   }
-  const { io, text } = captureIo({ onSignal: (name, listener) => signals.on(name, listener) })
+  const { io, text } = captureIo({ nowMs, onSignal: (name, listener) => signals.on(name, listener) })
   const drained = Promise.withResolvers<void>()
   const running = {
     log,
@@ -81,6 +81,23 @@ test('the first SIGTERM drains, the second stops at once, a third changes nothin
   expect(it.running.stop).not.toHaveBeenCalled()
   it.signals.emit('SIGINT')
   it.signals.emit('SIGTERM')
+  expect(await exit).toBe(0)
+  expect(it.running.drain).toHaveBeenCalledOnce()
+  expect(it.running.stop).toHaveBeenCalledOnce()
+})
+
+test('a signal that npm or timeout sends on is not taken for a second one', async () => {
+  let nowMs = Date.now()
+  const it = stage(() => nowMs)
+  const exit = it.start('-c', folder.write('run.yaml', workloadYaml()))
+  await untilUp(it)
+  it.signals.emit('SIGINT')
+  nowMs += 20
+  it.signals.emit('SIGINT')
+  await settle()
+  expect(it.running.stop).not.toHaveBeenCalled()
+  nowMs += 500
+  it.signals.emit('SIGINT')
   expect(await exit).toBe(0)
   expect(it.running.drain).toHaveBeenCalledOnce()
   expect(it.running.stop).toHaveBeenCalledOnce()
