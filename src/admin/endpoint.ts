@@ -93,8 +93,8 @@ function listenFault(endpoint: AdminEndpoint, key: string, error: unknown): Conf
   const { code, message } = error as NodeJS.ErrnoException
   const remedy =
     code === 'EADDRINUSE'
-      ? 'End the process that listens there, or choose another port.'
-      : 'Choose an address of this machine and a port that this user may listen on.'
-  const problem = `Cannot listen on ${endpoint.host}:${endpoint.port}: ${code ?? message}.`
+      ? 'end the process that listens there (ss -ltnp names it), or choose another port'
+      : 'choose an address of this machine and a port that this user may listen on'
+  const problem = `cannot listen on ${endpoint.host}:${endpoint.port}: ${code ?? message}`
   return new ConfigError([{ path: key, position: null, problem, remedy }])
 }

@@ -158,7 +158,7 @@ test('an endpoint that is taken is a configuration fault with place and remedy',
   ] as const) {
     expect(error).toBeInstanceOf(ConfigError)
     expect((error as ConfigError).faults).toMatchObject([
-      { path, problem: `Cannot listen on 127.0.0.1:${port}: EADDRINUSE.` },
+      { path, problem: `cannot listen on 127.0.0.1:${port}: EADDRINUSE` },
     ])
   }
 })

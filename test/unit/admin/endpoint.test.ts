@@ -105,6 +105,6 @@ test.each([
   const error = await listening('10.0.0.1', 80, { '10.0.0.1': () => code }).catch((error: unknown) => error)
   expect(error).toBeInstanceOf(ConfigError)
   const [fault] = (error as ConfigError).faults
-  expect(fault).toMatchObject({ path: 'admin.endpoint', problem: `Cannot listen on 10.0.0.1:80: ${code}.` })
+  expect(fault).toMatchObject({ path: 'admin.endpoint', problem: `cannot listen on 10.0.0.1:80: ${code}` })
   expect(fault!.remedy).toContain(remedy)
 })
