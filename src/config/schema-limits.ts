@@ -8,6 +8,22 @@ import { section } from './section.ts'
 const TIMEOUT = { minMs: 100, maxMs: 3_600_000 }
 const WINDOW = [16_384, 2 ** 31 - 1] as const
 
+const perClientSection = section(
+  'What one client of the control plane may do: an issuer’s client_id or azp, else its sub. Counted in each worker; over a limit its calls are answered UNAVAILABLE, to be sent again later.',
+  {
+    calls_per_second: count(
+      'Calls begun in a second, and at once after a rest.',
+      0.001,
+      undefined,
+      false,
+    ).optional(),
+    size_per_second: size(
+      'Octets of requests in a second. A call that has begun is not cut: the next ones wait until its octets are paid for.',
+    ).optional(),
+    concurrent_calls: count('Calls at once.', 1).optional(),
+  },
+)
+
 /** Limits of peers. */
 export const limitsSection = section(
   'What one peer, one connection and one process may cost. The defaults suit; each breach is counted by name.',
@@ -111,6 +127,7 @@ export const limitsSection = section(
       0,
     ).prefault('16MiB'),
     max_call_replay_size: size('Octets of one request kept for that.', 0).prefault('1MiB'),
+    per_client: perClientSection.prefault({}),
   },
   'authgw',
 )

@@ -43,6 +43,7 @@ import {
   type CallEvent,
   type CallState,
 } from './call-state.ts'
+import type { Client } from './clients.ts'
 import type { IngressPeer, RelayContext } from './context.ts'
 import type { Waiter } from './egress-pool.ts'
 import type { HeadReading } from './intake.ts'
@@ -68,6 +69,8 @@ export class Call implements Waiter {
   readonly #deadlineAtMs: number
   readonly #tooLongAtMs: number
   #permit: Permit | null = null
+  /** Whose call it is, once it was let in; null before, and where no token says. */
+  #client: Client | null = null
   #egress: H2Stream | null = null
   /** The caller's octets that wait for a decision or a connection. Their credit is withheld. */
   #early: ChunkQueue | null = null
@@ -139,12 +142,24 @@ export class Call implements Waiter {
     const { plan } = this.#reading
     plan.usePermit(permit)
     // A call that is sent again under a fresh credential counts once.
-    if (this.#permit === null) plan.permits!.count++
+    if (this.#permit === null) {
+      plan.permits!.count++
+      if (!this.#enter(plan.client)) return this.fail('client_limit')
+    }
     this.#permit = permit
     this.ingress.admit()
     this.#move(ON_PERMIT)
     this.#endsAtMs = this.#relay.endsAtMs(permit)
     this.#seekConnection()
+  }
+
+  /** Row 21: rates and concurrency are counted per call, after the verdict. */
+  #enter(client: Client | null): boolean {
+    if (client === null) return true
+    if (!client.enter(this.#relay.turn.nowMs)) return false
+    this.#client = client
+    if (this.#early !== null) client.count(this.#early.bytes)
+    return true
   }
 
   #refuse(refusal: Refusal): void {
@@ -227,6 +242,7 @@ export class Call implements Waiter {
     if (isEnd) this.#isRequestEnded = true
     // The answer has ended and its trailers are on their way: what still comes is nobody's.
     if (this.state > HALF_CLOSED_INGRESS) return this.ingress.credit(payload.length)
+    if (this.#client !== null) this.#client.count(payload.length)
     if (payload.length > 0 && !this.#isMessageSmall(payload)) return this.fail('message_too_large')
     if (this.state === RELAYING) {
       if (payload.length > 0) this.#keep(payload, this.ingress.connection.chunk)
@@ -449,6 +465,7 @@ export class Call implements Waiter {
     this.#egress?.release()
     this.#dropRequest()
     stats.callsOpen--
+    this.#client?.leave()
     this.#reading.plan.series.observe(status, turn.nowMs - this.#startedAtMs)
   }
 

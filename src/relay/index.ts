@@ -5,6 +5,8 @@
 export * from './ports.ts'
 export { Relay } from './relay.ts'
 export type { RelayOptions } from './relay.ts'
+export { Client, NO_CLIENT_LIMITS } from './clients.ts'
+export type { ClientLimits } from './clients.ts'
 export { RELAY_REASONS } from './reasons.ts'
 export type { RelayReason, RelayReasonEntry } from './reasons.ts'
 export { ReplayBudget } from './replay.ts'

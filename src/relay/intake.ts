@@ -8,6 +8,7 @@ import { isGrpcContentType, parseGrpcTimeout, parseMethodPath } from '../grpc/in
 import type { HeaderField, HeaderList } from '../hpack/index.ts'
 import { foldName, HOP_FIELD } from './head-rewrite.ts'
 import type { RelayReason } from './reasons.ts'
+import type { Client } from './clients.ts'
 import type { MethodSeries, PermitCount, RelayStats } from './stats.ts'
 
 /** Distinct heads kept for one connection. A client has a handful; a hostile one gains nothing by more. */
@@ -32,6 +33,8 @@ export class HeadPlan {
   permit: Permit | null = null
   /** Counts calls under that Permit. */
   permits: PermitCount | null = null
+  /** Whose calls they are, as the Permit says; null where no token does. */
+  client: Client | null = null
   /** The egress head made with that Permit; null until it is needed. */
   egress: HeaderList | null = null
   readonly #stats: RelayStats
@@ -72,6 +75,7 @@ export class HeadPlan {
     if (this.permit === permit) return
     this.permit = permit
     this.permits = this.#stats.permitsOf(permit.principal.issuer)
+    this.client = this.#stats.clients.of(permit.principal)
     this.egress = null
   }
 

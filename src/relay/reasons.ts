@@ -69,6 +69,12 @@ export const RELAY_REASONS = {
     'authgw: overloaded',
     'Memory, stream or connection limits are reached: see authgw_limit_breaches_total (row 21).',
   ),
+  client_limit: reason(
+    UNAVAILABLE,
+    3,
+    'authgw: the limit of this client is reached',
+    'limits.per_client: authgw_client_refusals_total says which client, and how often. Raise the limit, or make it send less (row 21).',
+  ),
   deadline: reason(
     DEADLINE_EXCEEDED,
     null,

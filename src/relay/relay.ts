@@ -16,6 +16,7 @@ import { isGrpcContentType } from '../grpc/index.ts'
 import type { HeaderList } from '../hpack/index.ts'
 import { reasonAnswer } from './answer.ts'
 import { Call } from './call.ts'
+import type { ClientLimits } from './clients.ts'
 import type { IngressPeer, RelayContext } from './context.ts'
 import { callOf, EgressHandler, IngressHandler } from './handlers.ts'
 import { EgressPool } from './egress-pool.ts'
@@ -50,6 +51,8 @@ export interface RelayOptions {
   /** Accepted connections at most. Default 10,000. */
   readonly maxConnections: number
   readonly isGrpcOnly: boolean
+  /** What one client may do. Default: as much as it likes. */
+  readonly perClient?: ClientLimits
   /** Workload role: a refused token is renewed and the call replayed (row 5). */
   readonly renews: boolean
   readonly holdsDenied: boolean
@@ -116,7 +119,7 @@ export class Relay implements IngressAcceptor, RelayContext {
     this.dropsReason = options.dropsReason
     this.maxStreamDurationMs = options.maxStreamDurationMs ?? Infinity
     this.egressWaitMs = options.egressWaitMs ?? EGRESS_WAIT_MS
-    this.stats = new RelayStats(options.knownMethods)
+    this.stats = new RelayStats(options.knownMethods, options.perClient)
     this.#ingressHandler = new IngressHandler(this)
     const egressHandler = new EgressHandler(this)
     this.pool = new EgressPool({

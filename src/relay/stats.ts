@@ -3,6 +3,7 @@
  * Floor 3; knows no metric names.
  */
 import { Histogram } from '../base/index.ts'
+import { Clients, NO_CLIENT_LIMITS, type ClientLimits } from './clients.ts'
 import { RELAY_REASONS, type RelayReason } from './reasons.ts'
 
 /** gRPC status codes that get a series of their own; others count as UNKNOWN. */
@@ -63,12 +64,15 @@ export class RelayStats {
   ) as Record<RelayReason, number>
   /** `authgw-reason` trailers seen on egress, by reason; reasons that we do not know count as `other`. */
   readonly egressReasons: Record<string, number> = {}
+  /** What each client sent, and what it may send. */
+  readonly clients: Clients
   readonly #permits = new Map<string, PermitCount>()
   readonly #series = new Map<string, MethodSeries>()
   readonly #other = new MethodSeries('_OTHER')
 
   /** @param methods those that get a series of their own: a caller must not choose our label values */
-  constructor(methods: Iterable<string>) {
+  constructor(methods: Iterable<string>, clientLimits: ClientLimits = NO_CLIENT_LIMITS) {
+    this.clients = new Clients(clientLimits)
     for (const method of methods) this.#series.set(method, new MethodSeries(method))
   }
 

@@ -5,7 +5,7 @@
 import { grpcStatusName } from '../grpc/index.ts'
 import type { CredentialGateStats, GateStats, KeyKeeper, TokenKeeper } from '../auth/index.ts'
 import type { H2Stats } from '../h2/index.ts'
-import type { Relay } from '../relay/index.ts'
+import type { Client, Relay, RelayStats } from '../relay/index.ts'
 import { feedFaults, OTHER, type Metrics } from '../telemetry/index.ts'
 import type { Machine } from './machine.ts'
 
@@ -31,6 +31,7 @@ export function feedRelay(metrics: Metrics, relay: Relay): void {
   metrics.addFamily('authgw_decisions_total', (emit) => {
     for (const { issuer, count } of stats.permits) emit({ decision: 'permit', reason: 'ok', issuer }, count)
   })
+  feedClients(metrics, stats.clients)
   metrics.addGauge('authgw_open_calls', {}, () => stats.callsOpen)
   metrics.addGauge('authgw_waiting_calls', {}, () => stats.callsWaiting)
   metrics.addGauge('authgw_egress_connections', {}, () => relay.pool.connectionCount)
@@ -42,6 +43,30 @@ export function feedRelay(metrics: Metrics, relay: Relay): void {
   feedLeg(metrics, 'ingress', relay.ingressStats)
   feedLeg(metrics, 'egress', relay.egressStats)
 }
+
+/** Clients with series of their own; those who came later are added up. */
+const MAX_CLIENT_SERIES = 200
+
+/** What each client sent. */
+function feedClients(metrics: Metrics, clients: RelayStats['clients']): void {
+  const add = (name: ClientMetric, valueOf: (client: Client) => number): void => {
+    metrics.addFamily(name, (emit) => {
+      let place = 0
+      let rest = 0
+      for (const client of clients.all()) {
+        if (place++ < MAX_CLIENT_SERIES) emit({ issuer: client.issuer, client: client.name }, valueOf(client))
+        else rest += valueOf(client)
+      }
+      if (place > MAX_CLIENT_SERIES) emit({ issuer: OTHER, client: OTHER }, rest)
+    })
+  }
+  add('authgw_client_calls_total', (client) => client.callCount)
+  add('authgw_client_request_bytes_total', (client) => client.requestBytes)
+  add('authgw_client_refusals_total', (client) => client.refusedCount)
+}
+
+type ClientMetric =
+  'authgw_client_calls_total' | 'authgw_client_request_bytes_total' | 'authgw_client_refusals_total'
 
 /** HTTP/2 of one leg. */
 function feedLeg(metrics: Metrics, leg: 'ingress' | 'egress', stats: H2Stats): void {

@@ -3,6 +3,7 @@
  * Floor 7; judges nothing: the schema has checked the ranges, and a test compares the names and the defaults.
  */
 import type { LimitsConfig, ListenConfig } from '../config/index.ts'
+import { NO_CLIENT_LIMITS, type ClientLimits } from '../relay/index.ts'
 import { LIMITS, type H2Limits, type LimitEntry } from '../h2/index.ts'
 
 /** Streams of one connection unless the configuration says otherwise: a collector beside us is trusted with more. */
@@ -26,6 +27,16 @@ export function ingressLimits(limits: LimitsConfig, listen: ListenConfig, isLoca
 /** Limits of dialled connections: they neither grow idle nor old, but what the upstream sends is bounded all the same. */
 export function egressLimits(limits: LimitsConfig): H2Limits {
   return { ...connectionLimits(limits), idleTimeoutMs: Infinity, maxAgeMs: Infinity }
+}
+
+/** Limits of one client; what is left out is not limited. */
+export function clientLimits({ perClient }: LimitsConfig): ClientLimits {
+  const { callsPerSecond, sizePerSecondBytes: bytesPerSecond, concurrentCalls } = perClient
+  return {
+    callsPerSecond: callsPerSecond ?? NO_CLIENT_LIMITS.callsPerSecond,
+    bytesPerSecond: bytesPerSecond ?? NO_CLIENT_LIMITS.bytesPerSecond,
+    concurrentCalls: concurrentCalls ?? NO_CLIENT_LIMITS.concurrentCalls,
+  }
 }
 
 /** Every entry of LIMITS under the name that the configuration gives it; the default where it says nothing. */

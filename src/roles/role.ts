@@ -16,7 +16,7 @@ import {
 } from '../net/index.ts'
 import { Relay } from '../relay/index.ts'
 import { feedRelay } from './feed.ts'
-import { egressLimits, ingressLimits } from './limits.ts'
+import { clientLimits, egressLimits, ingressLimits } from './limits.ts'
 import type { Machine } from './machine.ts'
 import type { GateTroubles } from './owners.ts'
 import type { Sources } from './sources.ts'
@@ -96,6 +96,7 @@ export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Ro
     held,
     replayBudget,
     maxMessageBytes: listen.maxRecvMsgBytes,
+    perClient: clientLimits(limits),
     maxConnections: shareOf(limits.maxConnections),
     isGrpcOnly: parts.isGrpcOnly,
     renews: parts.renews,

@@ -47,6 +47,11 @@ const OK_OR_FAILED = '`ok` or `failed`'
 const CERTIFICATE_ROLE = 'what the certificate is for: `ingress`, `egress`, `idp`, and the same with `_ca`'
 const CACHE = '`token` (verified tokens), `negative` (refused tokens), `verdict`, `head` (header blocks)'
 
+const CLIENT_LABELS = {
+  issuer: ISSUER,
+  client: '`client_id` or `azp` of the verified token, else its `sub`; `_OTHER` beyond the first 200 clients',
+} as const
+
 /** Every metric, by name. */
 export const METRICS = {
   // Who may pass.
@@ -55,6 +60,17 @@ export const METRICS = {
     reason: 'refusal reason as in `docs/errors.md`; `ok` for a permit',
     issuer: ISSUER,
   }),
+  authgw_client_calls_total: counter('relay', 'Calls that were let pass, by who sent them.', CLIENT_LABELS),
+  authgw_client_request_bytes_total: counter(
+    'relay',
+    'Octets of the requests of those calls, in bytes.',
+    CLIENT_LABELS,
+  ),
+  authgw_client_refusals_total: counter(
+    'relay',
+    'Calls that a limit of `limits.per_client` refused, by who sent them.',
+    CLIENT_LABELS,
+  ),
   authgw_egress_refusals_total: counter(
     'relay',
     'Calls that the other gateway refused, by the reason it gave in the authgw-reason trailer.',
@@ -163,7 +179,8 @@ export const METRICS = {
   authgw_egress_connections: gauge('relay', 'Connections dialled and not closed.', {}),
   authgw_connections_total: counter('h2', 'Connections that reached HTTP/2.', { leg: LEG }),
   authgw_connections_refused_total: counter('net', 'Ingress connections closed before HTTP/2.', {
-    reason: '`total`, `address`, `handshakes` (limits), `draining`, or `accept_failed` (no file descriptor)',
+    reason:
+      '`total`, `address`, `handshakes` (limits), `draining`, `accept_failed` (no file descriptor) or `no_worker`',
   }),
   authgw_peers_closed_total: counter('net', 'Live peers closed because of their certificate.', {
     reason: '`untrusted` (after a change of the CA or the revocation list) or `expired`',

@@ -2,7 +2,9 @@ import { expect, test } from 'vitest'
 import { CONFIG_SCHEMA } from '../../../src/config/schema.ts'
 import { shapeOf } from '../../../src/config/section.ts'
 import { LIMITS } from '../../../src/h2/index.ts'
+import { NO_CLIENT_LIMITS } from '../../../src/relay/index.ts'
 import { configName } from '../../../src/roles/index.ts'
+import { clientLimits } from '../../../src/roles/limits.ts'
 
 test('the limits, their names and defaults are those of the HTTP/2 core', () => {
   const { keys } = shapeOf(shapeOf(CONFIG_SCHEMA).keys['limits']!)
@@ -25,4 +27,17 @@ test('a limit that is written reaches the core under the name it has there', () 
       (entry) => configured[configName(entry)],
     ),
   ).toEqual([1_024, 2_048, 1_000])
+})
+
+test('limits of one client are off by default; those that are written reach the relay in its units', () => {
+  const limitsOf = (perClient?: object) =>
+    clientLimits(
+      CONFIG_SCHEMA.parse({ limits: perClient === undefined ? {} : { per_client: perClient } }).limits,
+    )
+  expect(limitsOf()).toEqual(NO_CLIENT_LIMITS)
+  expect(limitsOf({ calls_per_second: 0.5, size_per_second: '1MiB', concurrent_calls: 8 })).toEqual({
+    callsPerSecond: 0.5,
+    bytesPerSecond: 1_048_576,
+    concurrentCalls: 8,
+  })
 })
