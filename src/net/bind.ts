@@ -16,8 +16,8 @@ import { errorCode } from './transport-error.ts'
 export interface BindOptions {
   readonly endpoints: readonly Endpoint[]
   readonly backlog: number
-  /** Whether a stale socket file is removed and the mode of the new one set. */
-  readonly ownsSocketFile: boolean
+  /** Whether sockets are left unread, for another process to read. Default false. */
+  readonly pausesSockets?: boolean
   readonly onSocket: (socket: Socket) => void
   /** `accept` failed; the server goes on. */
   readonly onAcceptError: (error: Error) => void
@@ -30,6 +30,8 @@ export interface Bound {
   readonly endpoints: readonly Endpoint[]
 }
 
+/** Connections that the kernel holds for us while we are busy; it cuts this to net.core.somaxconn. */
+export const BACKLOG = 1_024
 /** Group may connect: the collector beside us often runs as another user. */
 const UNIX_MODE = 0o660
 /** How long the owner of a socket file has to answer before it counts as gone. */
@@ -66,10 +68,10 @@ export async function bind(options: BindOptions): Promise<Bound> {
 }
 
 async function bindOne(endpoint: Endpoint, options: BindOptions, isSecond: boolean): Promise<Server | null> {
-  const ownsFile = endpoint.kind === 'unix' && options.ownsSocketFile
-  if (ownsFile) await removeStaleSocket(endpoint.path)
+  if (endpoint.kind === 'unix') await removeStaleSocket(endpoint.path)
   const server = createServer({
     allowHalfOpen: true,
+    pauseOnConnect: options.pausesSockets ?? false,
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
@@ -91,7 +93,7 @@ async function bindOne(endpoint: Endpoint, options: BindOptions, isSecond: boole
     throw bindError(endpoint, error)
   }
   server.on('error', options.onAcceptError)
-  if (ownsFile) openSocketFile(endpoint.path)
+  if (endpoint.kind === 'unix') chmodSync(endpoint.path, UNIX_MODE)
   return server
 }
 
@@ -105,16 +107,11 @@ function listening(server: Server, target: ListenOptions): Promise<void> {
   })
 }
 
-/** Lets the group connect to the socket file that a process of ours has just made. */
-export function openSocketFile(path: string): void {
-  chmodSync(path, UNIX_MODE)
-}
-
 /**
  * Removes the file of a socket whose owner has gone without removing it.
  * @throws TransportError when there is something else, or somebody answers
  */
-export async function removeStaleSocket(path: string): Promise<void> {
+async function removeStaleSocket(path: string): Promise<void> {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (stat === undefined) return
   if (!stat.isSocket()) {

@@ -12,7 +12,7 @@ import { addressKey, listenEndpoints, parseEndpoint } from './address.ts'
 import type { Endpoint } from './address.ts'
 import { Admission } from './admission.ts'
 import type { AdmissionLimits } from './admission.ts'
-import { bind } from './bind.ts'
+import { BACKLOG, bind } from './bind.ts'
 import { PeerExpiry } from './peer-expiry.ts'
 import { PeerRecheck } from './peer-recheck.ts'
 import type { LivePeer } from './peer-recheck.ts'
@@ -41,6 +41,14 @@ export interface ListenTls {
   readonly allowedSans?: readonly string[]
 }
 
+/** Accepted sockets from another process, unread. */
+export interface SocketIntake {
+  /** Begins to hand them over. Gives where they are accepted. */
+  open(onSocket: (socket: Socket) => void): readonly Endpoint[]
+  /** Takes no more. */
+  close(): void
+}
+
 /** What a listener needs. */
 export interface ListenerOptions {
   /** `host:port`, `localhost:port` (both loopback addresses) or `unix:///path`. Port 0 takes a free one. */
@@ -51,8 +59,8 @@ export interface ListenerOptions {
   readonly limits?: Partial<AdmissionLimits>
   /** Default 10 000 ms. */
   readonly handshakeTimeoutMs?: number
-  /** Whether the file of a UNIX socket is ours to replace; false in a worker, whose supervisor owns it. Default true. */
-  readonly ownsSocketFile?: boolean
+  /** Where sockets come from when another process accepts them; null (default): this one does. */
+  readonly intake?: SocketIntake | null
   readonly clock: Clock
   readonly turn: Turn
   readonly wheel: DeadlineWheel
@@ -63,8 +71,6 @@ export interface ListenerOptions {
 
 /** How long a TLS handshake may take. @see http2.md §4 */
 export const HANDSHAKE_TIMEOUT_MS = 10_000
-/** Connections that the kernel holds for us while we are busy; it cuts this to net.core.somaxconn. */
-const BACKLOG = 1_024
 /** At most one log line in this time about a thing that strangers can cause at will. */
 const QUIET_LOG_MS = 10_000
 
@@ -113,10 +119,15 @@ export class Listener {
    * @throws TransportError that names the address and the remedy
    */
   async listen(): Promise<readonly Endpoint[]> {
+    const { intake } = this.#options
+    if (intake) {
+      return intake.open((socket) => {
+        this.#onSocket(socket)
+      })
+    }
     const bound = await bind({
       endpoints: listenEndpoints(this.#endpoint),
       backlog: BACKLOG,
-      ownsSocketFile: this.#options.ownsSocketFile ?? true,
       onSocket: (socket) => {
         this.#onSocket(socket)
       },
@@ -141,6 +152,7 @@ export class Listener {
 
   /** Takes no more connections; those that are open go on. */
   stopAccepting(): void {
+    this.#options.intake?.close()
     for (const server of this.#servers) server.close()
     this.#servers = []
   }
