@@ -37,12 +37,9 @@ const pages = async (): Promise<readonly GeneratedPage[]> => {
 /** A worker ends when its supervisor says so, or is gone: signals to the whole group are the supervisor's to obey. */
 async function work(): Promise<never> {
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => {})
+  process.on('disconnect', () => process.exit(0))
   const { runWorker } = await import('./roles/index.ts')
-  const code = await runWorker({
-    send: (message) => void process.send?.(message, undefined, undefined, () => {}),
-    onMessage: (listener) => void process.on('message', listener),
-  })
-  process.exit(code)
+  process.exit(await runWorker())
 }
 
 if (process.argv[2] === WORKER && process.send !== undefined) await work()

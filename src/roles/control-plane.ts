@@ -41,6 +41,7 @@ export async function createControlPlane(
     machine,
     {
       name: 'control_plane',
+      intake: sources.intake('control_plane'),
       listen: own.listen,
       upstream: own.upstream,
       limits: config.limits,

@@ -8,6 +8,7 @@ import { mergeSnapshots, type MetricsSnapshot } from '../telemetry/index.ts'
 import type { RoleReport } from './gateway.ts'
 import { Line } from './line.ts'
 import { toError, type NewsHandlers, type StartFailure, type WorkerReport } from './messages.ts'
+import { Dealer, type Dealee } from './dealer.ts'
 import type { GateTroubles } from './owners.ts'
 import type { SpawnWorker, WorkerProcess } from './spawn.ts'
 
@@ -35,7 +36,7 @@ export interface CrewOptions {
 }
 
 /** One place for a worker, and whoever fills it. */
-interface Post {
+interface Post extends Dealee {
   readonly number: number
   readonly backoff: Backoff
   process: WorkerProcess | null
@@ -43,7 +44,6 @@ interface Post {
   isServing: boolean
   servingSinceMs: number
   silentLooks: number
-  addresses: Readonly<Record<string, readonly string[]>>
   failure: StartFailure | null
   report: WorkerReport | null
   numbers: MetricsSnapshot
@@ -53,6 +53,8 @@ interface Post {
 export class Crew {
   /** Workers that died and were replaced. */
   restartCount = 0
+  /** Deals connections to those that serve. */
+  readonly dealer = new Dealer()
   readonly #options: CrewOptions
   readonly #posts: readonly Post[]
   readonly #fallen: MetricsSnapshot[] = []
@@ -64,15 +66,17 @@ export class Crew {
   constructor(options: CrewOptions) {
     const { workerCount, clock } = options
     this.#options = options
-    this.#posts = Array.from({ length: workerCount }, (_, index) => ({
+    this.#posts = Array.from({ length: workerCount }, (_, index): Post => ({
       number: index + 1,
+      deal(connection, socket) {
+        this.line?.tell('connection', connection, socket)
+      },
       backoff: new Backoff(RESTART, () => clock.random()),
       process: null,
       line: null,
       isServing: false,
       servingSinceMs: 0,
       silentLooks: 0,
-      addresses: {},
       failure: null,
       report: null,
       numbers: [],
@@ -85,11 +89,6 @@ export class Crew {
   start(): Promise<void> {
     for (const post of this.#posts) this.#fill(post)
     return this.#started.promise
-  }
-
-  /** Where the roles listen, by name. */
-  get addresses(): Readonly<Record<string, readonly string[]>> {
-    return this.#posts.find(({ isServing }) => isServing)?.addresses ?? {}
   }
 
   get servingCount(): number {
@@ -185,7 +184,8 @@ export class Crew {
     post.silentLooks = 0
     post.failure = null
     const unserve = serve(line, post.number, {
-      listening: (addresses) => this.#onListening(post, addresses),
+      listening: () => this.#onListening(post),
+      taken: (outcome) => this.dealer.settle(post, outcome),
       failed: (failure) => {
         post.failure = failure
       },
@@ -202,11 +202,11 @@ export class Crew {
     })
   }
 
-  #onListening(post: Post, addresses: Post['addresses']): void {
+  #onListening(post: Post): void {
     const { clock, onChange } = this.#options
     post.isServing = true
     post.servingSinceMs = clock.nowMs()
-    post.addresses = addresses
+    this.dealer.add(post)
     if (this.servingCount === this.#posts.length) {
       this.#hasStarted = true
       this.#started.resolve()
@@ -221,6 +221,7 @@ export class Crew {
     post.line = null
     post.isServing = false
     post.report = null
+    this.dealer.remove(post)
     this.#keepNumbers(post)
     if (this.#isEnding) return this.#endIfEmpty()
     if (!this.#hasStarted) {

@@ -8,13 +8,13 @@ import { createControlPlane, type ControlPlane } from './control-plane.ts'
 import { drain } from './lifecycle.ts'
 import type { Machine } from './machine.ts'
 import type { GateTroubles } from './owners.ts'
-import type { Role } from './role.ts'
+import type { Role, RoleName } from './role.ts'
 import type { Sources } from './sources.ts'
 import { createWorkload } from './workload.ts'
 
 /** What a status page says of one role. */
 export interface RoleReport {
-  readonly name: Role['name']
+  readonly name: RoleName
   readonly addresses: readonly string[]
   readonly openCalls: number
   readonly calls: number

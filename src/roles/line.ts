@@ -2,15 +2,16 @@
  * A pipe between two processes into questions that are answered and news that are told, in the order they were sent.
  * Floor 7; knows what is said only by its type (messages.ts), and no process: a port sends and receives plain values.
  */
+import type { Socket } from 'node:net'
 import type { Clock } from '../base/index.ts'
 import type { Answers, News, NewsHandlers, Questions, QuestionHandlers } from './messages.ts'
 
 /** One end of a pipe. Values arrive as copies. */
 export interface LinePort {
-  /** Sends a value. When the other end has gone, nothing happens. */
-  send(message: object): void
-  /** Calls `listener` with each value that arrives. */
-  onMessage(listener: (message: unknown) => void): void
+  /** Sends a value, with a socket that stays open here too. When the other end has gone, nothing happens. */
+  send(message: object, socket?: Socket): void
+  /** Calls `listener` with each value that arrives, and the socket that came with it. */
+  onMessage(listener: (message: unknown, socket?: Socket) => void): void
 }
 
 /** The other end has gone, or its answer was an error. */
@@ -29,6 +30,12 @@ interface Envelope {
   readonly body: unknown
 }
 
+/** News that came, with the socket that came along. */
+interface Arrived {
+  readonly envelope: Envelope
+  readonly socket: Socket | undefined
+}
+
 /** One end of a line, for questions of one direction and news of both. */
 export class Line {
   readonly #port: LinePort
@@ -38,7 +45,7 @@ export class Line {
   #questions: QuestionHandlers = {}
   #news: NewsHandlers = {}
   /** What came before anybody listened; null once somebody does. */
-  #early: Envelope[] | null = []
+  #early: Arrived[] | null = []
   #isClosed = false
   /**
    * Our clock minus theirs, as the quickest message so far has shown it: a message cannot arrive before it was sent, so
@@ -49,7 +56,7 @@ export class Line {
   constructor(port: LinePort, clock: Clock) {
     this.#port = port
     this.#clock = clock
-    port.onMessage((message) => this.#receive(message as Envelope))
+    port.onMessage((message, socket) => this.#receive({ envelope: message as Envelope, socket }))
   }
 
   /** A monotonic time of the other process on this one's clock. Late by the way of the quickest message, never early. */
@@ -63,7 +70,7 @@ export class Line {
     this.#news = news
     const early = this.#early ?? []
     this.#early = null
-    for (const envelope of early) this.#take(envelope)
+    for (const arrived of early) this.#take(arrived)
   }
 
   /** Asks. @throws LineError when the other end has gone, or fails to answer */
@@ -76,9 +83,9 @@ export class Line {
     return answer.promise as Promise<Answers[K]>
   }
 
-  /** Tells. */
-  tell<K extends keyof News>(name: K, body: News[K]): void {
-    this.#send('tell', 0, name, body)
+  /** Tells, and sends a socket along. */
+  tell<K extends keyof News>(name: K, body: News[K], socket?: Socket): void {
+    this.#send('tell', 0, name, body, socket)
   }
 
   /** The other end has gone: questions that are open fail. */
@@ -88,17 +95,18 @@ export class Line {
     this.#open.clear()
   }
 
-  #send(kind: Envelope['kind'], id: number, name: string, body: unknown): void {
+  #send(kind: Envelope['kind'], id: number, name: string, body: unknown, socket?: Socket): void {
     if (this.#isClosed) return
     const envelope: Envelope = { sentMs: this.#clock.nowMs(), kind, id, name, body }
-    this.#port.send(envelope)
+    this.#port.send(envelope, socket)
   }
 
-  #receive(envelope: Envelope): void {
+  #receive(arrived: Arrived): void {
+    const { envelope } = arrived
     this.#offsetMs = Math.min(this.#offsetMs, this.#clock.nowMs() - envelope.sentMs)
     if (envelope.kind === 'answer' || envelope.kind === 'failure') this.#settle(envelope)
-    else if (this.#early === null) this.#take(envelope)
-    else this.#early.push(envelope)
+    else if (this.#early === null) this.#take(arrived)
+    else this.#early.push(arrived)
   }
 
   #settle({ id, kind, body }: Envelope): void {
@@ -108,10 +116,11 @@ export class Line {
     else answer?.reject(new LineError(String(body)))
   }
 
-  #take({ kind, id, name, body }: Envelope): void {
+  #take({ envelope: { kind, id, name, body }, socket }: Arrived): void {
     if (kind === 'tell') {
-      const hear = this.#news[name as keyof News] as ((body: unknown) => void) | undefined
-      hear?.(body)
+      const hear = this.#news[name as keyof News] as ((body: unknown, socket?: Socket) => void) | undefined
+      if (hear === undefined) socket?.destroy()
+      else hear(body, socket)
       return
     }
     const reply = this.#questions[name as keyof Questions] as

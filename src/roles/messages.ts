@@ -2,6 +2,7 @@
  * What supervisor and workers say to each other: plain values, over the pipe between the processes and nowhere else.
  * Floor 7; tokens and private keys are among them, so that none of this is ever logged.
  */
+import type { Socket } from 'node:net'
 import type {
   KeyFetchReport,
   KeyRequest,
@@ -13,8 +14,13 @@ import type {
 import { ConfigError, TransportError, type ConfigFault, type Snapshot } from '../base/index.ts'
 import type { Config, Oauth2ClientConfig, WorkloadConfig } from '../config/index.ts'
 import type { MetricsSnapshot } from '../telemetry/index.ts'
+import type { Endpoint } from '../net/index.ts'
 import type { RoleReport } from './gateway.ts'
 import type { GateTroubles } from './owners.ts'
+import type { RoleName } from './role.ts'
+
+/** Where the supervisor accepts connections for each role. */
+export type Doors = Readonly<Partial<Record<RoleName, readonly Endpoint[]>>>
 
 /** Files as they were when they last fitted together, by path. */
 export type FileOctets = Readonly<Record<string, Uint8Array>>
@@ -25,6 +31,7 @@ export interface Orders {
   readonly number: number
   readonly workerCount: number
   readonly config: Config
+  readonly doors: Doors
   /** By identity. */
   readonly tokens: Readonly<Record<string, Snapshot<TokenSnapshot> | null>>
   /** By issuer. */
@@ -51,15 +58,19 @@ export interface Answers {
   reload: null
 }
 
-/** What is told. The first five by the supervisor, the others by workers. */
+/** What is told. The first six by the supervisor, the others by workers. */
 export interface News {
   token: { readonly identity: string; readonly snapshot: Snapshot<TokenSnapshot> }
   keys: { readonly issuer: string; readonly snapshot: Snapshot<KeySet> }
   files: { readonly path: string; readonly files: FileOctets }
+  /** A connection, whose socket comes along. */
+  connection: { readonly id: number; readonly role: RoleName }
   drain: null
   stop: null
-  /** The listeners stand, at these addresses by role. */
-  listening: Readonly<Record<string, readonly string[]>>
+  /** The connection has come and is served here; or it has not, or is not wanted, and may go to another. */
+  taken: { readonly id: number; readonly isTaken: boolean }
+  /** Its roles take connections. */
+  listening: null
   /** It cannot start. */
   failed: StartFailure
   /** Once a second: it lives, and how it is. */
@@ -86,7 +97,7 @@ export type QuestionHandlers = {
 }
 
 /** Hears news. */
-export type NewsHandlers = { readonly [K in keyof News]?: (body: News[K]) => void }
+export type NewsHandlers = { readonly [K in keyof News]?: (body: News[K], socket?: Socket) => void }
 
 /** An error as it travels. */
 export function toFailure(error: unknown): StartFailure {

@@ -61,6 +61,10 @@ export class Owners implements Sources {
     return Promise.resolve(context)
   }
 
+  intake(): null {
+    return null
+  }
+
   /** Begins to fetch, in the background. `onChange` is called whenever a token or keys have changed. */
   start(onChange: () => void): void {
     for (const { keeper } of this.tokenOwners.values()) {

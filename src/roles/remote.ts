@@ -14,9 +14,11 @@ import type {
 } from '../auth/index.ts'
 import { invariant, type Snapshot, type SnapshotSource } from '../base/index.ts'
 import type { TlsContext } from '../net/index.ts'
+import { RemoteIntake } from './intake.ts'
 import type { Line } from './line.ts'
 import type { Machine } from './machine.ts'
 import type { FileOctets, NewsHandlers, Orders } from './messages.ts'
+import type { RoleName } from './role.ts'
 import type { Sources } from './sources.ts'
 import { openContext, type FilePorts, type TlsPlace } from './tls.ts'
 
@@ -126,15 +128,19 @@ export class RemoteSources implements Sources {
   readonly #tokens: ReadonlyMap<string, RemoteToken>
   readonly #keys: ReadonlyMap<string, RemoteKeys>
   readonly #files: ReadonlyMap<string, RemoteFiles>
+  readonly #intakes: ReadonlyMap<string, RemoteIntake>
+  readonly #line: Line
   readonly #contexts: TlsContext[] = []
 
   /** @param orders as they came: the first snapshots are in them */
-  constructor(machine: Machine, line: Line, orders: Pick<Orders, 'tokens' | 'keys' | 'files'>) {
+  constructor(machine: Machine, line: Line, orders: Pick<Orders, 'doors' | 'tokens' | 'keys' | 'files'>) {
     this.#machine = machine
+    this.#line = line
     const map = <T, U>(record: Readonly<Record<string, T>>, make: (name: string, value: T) => U) =>
       new Map(Object.entries(record).map(([name, value]) => [name, make(name, value)]))
     this.#tokens = map(orders.tokens, (identity, current) => new RemoteToken(line, identity, current))
     this.#keys = map(orders.keys, (issuer, current) => new RemoteKeys(line, issuer, current))
+    this.#intakes = map(orders.doors, (_role, endpoints) => new RemoteIntake(endpoints))
     this.#files = map(orders.files, (_path, files) => new RemoteFiles(files))
   }
 
@@ -144,6 +150,12 @@ export class RemoteSources implements Sources {
       token: ({ identity, snapshot }) => this.#tokens.get(identity)?.take(snapshot),
       keys: ({ issuer, snapshot }) => this.#keys.get(issuer)?.snapshots.take(snapshot),
       files: ({ path, files }) => this.#files.get(path)?.take(files),
+      connection: ({ id, role }, socket) => {
+        // Without a socket, its client had gone before it was sent.
+        const isTaken = socket !== undefined && this.#intakes.get(role)?.take(socket) === true
+        if (!isTaken) socket?.destroy()
+        this.#line.tell('taken', { id, isTaken })
+      },
     }
   }
 
@@ -165,6 +177,12 @@ export class RemoteSources implements Sources {
     const context = await openContext(this.#machine, place, files.ports)
     this.#contexts.push(context)
     return context
+  }
+
+  intake(role: RoleName): RemoteIntake {
+    const intake = this.#intakes.get(role)
+    invariant(intake !== undefined, `nobody accepts connections for ${role}`)
+    return intake
   }
 
   /** Ends what was opened here. */

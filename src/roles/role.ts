@@ -12,6 +12,7 @@ import {
   parseEndpoint,
   type Endpoint,
   type ListenTls,
+  type SocketIntake,
   type TlsContext,
 } from '../net/index.ts'
 import { Relay } from '../relay/index.ts'
@@ -22,9 +23,12 @@ import type { GateTroubles } from './owners.ts'
 import type { Sources } from './sources.ts'
 import { roleTlsPlaces } from './tls.ts'
 
+/** The roles, in the words of the configuration. */
+export type RoleName = 'workload' | 'control_plane'
+
 /** A role that runs. */
 export interface Role {
-  readonly name: 'workload' | 'control_plane'
+  readonly name: RoleName
   readonly relay: Relay
   readonly listener: Listener
   /** Where it listens, as text, once it does. */
@@ -41,10 +45,11 @@ export interface Role {
 
 /** What differs between the roles. */
 export interface RoleParts {
-  readonly name: Role['name']
+  readonly name: RoleName
   readonly listen: ListenConfig
   readonly upstream: UpstreamConfig
   readonly limits: LimitsConfig
+  readonly intake: SocketIntake | null
   readonly gate: Gate
   readonly isGrpcOnly: boolean
   readonly renews: boolean
@@ -65,7 +70,7 @@ export interface RoleTls {
 }
 
 /** Takes the TLS material of both legs from its owner. */
-export async function openRoleTls(config: Config, name: Role['name'], sources: Sources): Promise<RoleTls> {
+export async function openRoleTls(config: Config, name: RoleName, sources: Sources): Promise<RoleTls> {
   const { ingress, egress } = roleTlsPlaces(config, name)
   return {
     ingress: ingress === null ? null : await sources.tls(ingress),
@@ -122,7 +127,7 @@ export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Ro
       maxPendingHandshakes: shareOf(limits.maxPendingHandshakes),
     },
     handshakeTimeoutMs: limits.handshakeTimeoutMs,
-    ownsSocketFile: workerCount === 1,
+    intake: parts.intake,
     clock,
     turn,
     wheel,

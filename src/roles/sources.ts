@@ -1,9 +1,11 @@
 /**
- * What a role takes from whoever owns it: tokens, keys and certificates, which exist once for all workers.
+ * What a role takes from whoever owns it: tokens, keys, certificates and listening sockets,
+ * which exist once for all workers.
  * Floor 7; the owner is in this process (owners.ts), or in the supervisor's, at the other end of a line (remote.ts).
  */
 import type { ProviderKeys, TokenPort } from '../auth/index.ts'
-import type { TlsContext } from '../net/index.ts'
+import type { SocketIntake, TlsContext } from '../net/index.ts'
+import type { RoleName } from './role.ts'
 import type { TlsPlace } from './tls.ts'
 
 /** What exists once, as a role sees it. */
@@ -14,4 +16,6 @@ export interface Sources {
   keys(issuer: string): ProviderKeys
   /** The certificates of a leg. Whoever asks does not close them. @throws ConfigError */
   tls(place: TlsPlace): Promise<TlsContext>
+  /** Where a role's connections come from when another process accepts them; null: the role listens itself. */
+  intake(role: RoleName): SocketIntake | null
 }

@@ -1,10 +1,9 @@
 /**
- * Worker processes by node:cluster: the supervisor holds the listening sockets and deals connections out in turn.
- * Floor 7; knows nothing of what is said. Round robin is set whatever the environment asks for: a worker that dies then
- * refuses nobody, since it never held a listening socket, and UNIX sockets work like the others.
+ * Worker processes, with a pipe for values and sockets.
+ * Floor 7; knows nothing of what is said. Not by node:cluster, which loses connections (docs/adr/0011).
  */
-import cluster from 'node:cluster'
-import { openSocketFile } from '../net/index.ts'
+import { fork, type SendHandle } from 'node:child_process'
+import type { Socket } from 'node:net'
 import type { LinePort } from './line.ts'
 
 /** A worker process that was started. */
@@ -23,30 +22,37 @@ export type SpawnWorker = () => WorkerProcess
 /** A program file and its arguments. */
 export type WorkerProgram = readonly [file: string, ...args: string[]]
 
-/** Prepares this process to be the supervisor of processes of `program`. */
-export function clusterSpawner([exec, ...args]: WorkerProgram): SpawnWorker {
-  cluster.schedulingPolicy = cluster.SCHED_RR
-  // Snapshots hold octets and infinities, which JSON loses.
-  cluster.setupPrimary({ exec, args, serialization: 'advanced' })
-  cluster.on('listening', (_worker, { address, addressType }) => {
-    if (addressType === -1) openSocketFile(address)
-  })
+/** Starts processes of `program`, with the options that Node itself was given here. */
+export function forkSpawner([file, ...args]: WorkerProgram): SpawnWorker {
   return () => {
-    const worker = cluster.fork()
-    // A worker that dies while something is sent to it is told by its exit.
-    worker.on('error', () => {})
+    // Snapshots hold octets and infinities, which JSON loses.
+    const child = fork(file, args, { serialization: 'advanced' })
+    const listeners: ((how: string) => void)[] = []
+    let how: string | null = null
+    const end = (words: string): void => {
+      if (how !== null) return
+      how = words
+      for (const listener of listeners) listener(words)
+    }
+    child.once('exit', (code, signal) => end(signal ?? `exit code ${code}`))
+    // It could not be started, and will not exit; or something could not be sent, and its exit will tell.
+    child.on('error', (error) => {
+      if (child.pid === undefined) end(error.message)
+    })
     return {
-      pid: worker.process.pid ?? -1,
+      pid: child.pid ?? -1,
       port: {
-        send: (message) => {
-          if (worker.isConnected()) worker.send(message, undefined, undefined, () => {})
+        send: (message, socket) => {
+          if (child.connected) child.send(message, socket, { keepOpen: true }, () => {})
         },
-        onMessage: (listener) => worker.on('message', listener),
+        onMessage: (listener) =>
+          void child.on('message', (message, handle?: SendHandle) => listener(message, handle as Socket)),
       },
       onExit: (listener) => {
-        worker.once('exit', (code, signal) => listener(signal ?? `exit code ${code}`))
+        if (how === null) listeners.push(listener)
+        else listener(how)
       },
-      kill: () => worker.process.kill('SIGKILL'),
+      kill: () => void child.kill('SIGKILL'),
     }
   }
 }

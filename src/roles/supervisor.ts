@@ -2,9 +2,10 @@
  * The first process of a gateway with several workers: it owns what must exist once, and serves no call itself.
  * Floor 7; tokens, keys and certificates go to the workers as snapshots, their numbers and troubles come back.
  */
+import type { Socket } from 'node:net'
 import { invariant, type Log } from '../base/index.ts'
 import type { Config } from '../config/index.ts'
-import { parseEndpoint, removeStaleSocket } from '../net/index.ts'
+import { Acceptor, formatEndpoint } from '../net/index.ts'
 import { renderSnapshots } from '../telemetry/index.ts'
 import { AdminFront } from './admin-front.ts'
 import { createPolicy } from './control-plane.ts'
@@ -14,8 +15,9 @@ import { withoutCredentials } from './messages.ts'
 import { Owners } from './owners.ts'
 import { publish, type Publication } from './publish.ts'
 import { logReload, reloadable } from './reload.ts'
+import type { RoleName } from './role.ts'
 import { LOOK_MS, type OwnerParts, type RunningAuthgw } from './run.ts'
-import { clusterSpawner } from './spawn.ts'
+import { forkSpawner } from './spawn.ts'
 
 /**
  * Starts the owner and its workers; resolves when every worker listens.
@@ -44,6 +46,8 @@ class Supervisor implements RunningAuthgw {
   #admin: AdminFront | null = null
   /** Workers ask for their orders while the owner opens its files: they wait for this. */
   readonly #opened = Promise.withResolvers<Publication>()
+  /** Where connections are accepted, by role. */
+  readonly #doors = new Map<RoleName, Acceptor>()
   #isStopped = false
 
   constructor(parts: OwnerParts, workerCount: number) {
@@ -56,14 +60,19 @@ class Supervisor implements RunningAuthgw {
     invariant(options.workerProgram !== undefined, 'several workers need the program that they run')
     this.#crew = new Crew({
       workerCount,
-      spawn: clusterSpawner(options.workerProgram),
+      spawn: forkSpawner(options.workerProgram),
       clock: machine.clock,
       log,
       serve: (line, number, news) =>
         publish(
           line,
           this.#opened.promise,
-          () => ({ number, workerCount, config: withoutCredentials(this.#config) }),
+          () => ({
+            number,
+            workerCount,
+            config: withoutCredentials(this.#config),
+            doors: this.#doorRecord(({ endpoints }) => endpoints),
+          }),
           news,
         ),
       onChange: () => this.#report(),
@@ -72,12 +81,12 @@ class Supervisor implements RunningAuthgw {
   }
 
   get addresses(): Readonly<Record<string, readonly string[]>> {
-    return { ...this.#crew.addresses, ...this.#admin?.addresses }
+    const doors = this.#doorRecord(({ endpoints }) => endpoints.map((endpoint) => formatEndpoint(endpoint)))
+    return { ...doors, ...this.#admin?.addresses }
   }
 
   async start(): Promise<void> {
     const { config, options, machine, log } = this.#parts
-    await this.#clearSocketFiles()
     // Workers load their code while files are opened here.
     const started = this.#crew.start()
     started.catch(() => {})
@@ -93,6 +102,7 @@ class Supervisor implements RunningAuthgw {
         ...statusSections(this.#crew.reports),
       ],
     })
+    await this.#openDoors()
     this.#opened.resolve(publicationOf(this.#owners))
     await started
     machine.readiness.moveTo('ready')
@@ -101,14 +111,28 @@ class Supervisor implements RunningAuthgw {
     log.info({ version, workers: this.#workerCount, addresses: this.addresses }, 'authgw is up')
   }
 
-  /** A worker finds the file of its UNIX socket made by us, or none at all. */
-  async #clearSocketFiles(): Promise<void> {
+  /** Accepts from now on: connections wait for the first worker. */
+  async #openDoors(): Promise<void> {
     const { workload, controlPlane } = this.#config
-    for (const role of [workload, controlPlane]) {
-      if (role === undefined) continue
-      const endpoint = parseEndpoint(role.listen.endpoint.text)
-      if (endpoint.kind === 'unix') await removeStaleSocket(endpoint.path)
+    const { machine, metrics, log } = this.#parts
+    const stats = machine.netStats
+    for (const [role, config] of [
+      ['control_plane', controlPlane],
+      ['workload', workload],
+    ] as const) {
+      if (config === undefined) continue
+      const onSocket = (socket: Socket): void => this.#crew.dealer.deal(role, socket)
+      const endpoint = config.listen.endpoint.text
+      this.#doors.set(role, await Acceptor.open({ endpoint, onSocket, stats, log }))
     }
+    metrics.addFamily('authgw_connections_refused_total', (emit) => {
+      emit({ reason: 'accept_failed' }, stats.acceptErrors)
+      emit({ reason: 'no_worker' }, this.#crew.dealer.refusedCount)
+    })
+  }
+
+  #doorRecord<T>(read: (door: Acceptor) => T): Record<string, T> {
+    return Object.fromEntries([...this.#doors].map(([role, door]) => [role, read(door)]))
   }
 
   async #renderMetrics(): Promise<string> {
@@ -150,7 +174,9 @@ class Supervisor implements RunningAuthgw {
     if (this.#isStopped) return
     this.#isStopped = true
     this.#opened.reject(new Error('stopping'))
+    for (const door of this.#doors.values()) door.close()
     await this.#crew.stop()
+    this.#crew.dealer.close()
     this.#owners?.close()
     await this.#admin?.close()
     this.log.info({}, 'authgw has stopped')

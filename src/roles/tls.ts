@@ -12,6 +12,7 @@ import {
   type TlsSide,
 } from '../net/index.ts'
 import type { Machine } from './machine.ts'
+import type { RoleName } from './role.ts'
 
 /** The keys that the sections for listening, dialling and the provider have in common. */
 type TlsConfig = TlsServerConfig | TlsClientConfig | NonNullable<Oauth2ClientConfig['tls']>
@@ -32,7 +33,7 @@ const SYSTEM_TRUST = { caFile: '' }
 /** The certificates of one role's two legs; null for a leg in plaintext. */
 export function roleTlsPlaces(
   config: Config,
-  name: 'workload' | 'control_plane',
+  name: RoleName,
 ): { readonly ingress: TlsPlace | null; readonly egress: TlsPlace | null } {
   const { listen, upstream } = (name === 'workload' ? config.workload : config.controlPlane)!
   const ingress = { side: 'server', path: `${name}.listen.tls`, role: 'ingress' } as const

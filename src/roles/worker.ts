@@ -2,6 +2,7 @@
  * One worker process: orders over the pipe into a gateway whose listeners the supervisor deals connections to.
  * Floor 7; owns neither token nor key nor file, touches no signal and never exits: main.ts does.
  */
+import { Socket } from 'node:net'
 import { Readiness } from '../admin/index.ts'
 import { SystemClock } from '../net/index.ts'
 import { feedLog, Logger, Metrics } from '../telemetry/index.ts'
@@ -13,8 +14,19 @@ import { toFailure, type Orders } from './messages.ts'
 import { RemoteSources } from './remote.ts'
 import { LOOK_MS } from './run.ts'
 
-/** Runs until it is told to end. Gives the exit code. */
-export async function runWorker(port: LinePort): Promise<number> {
+/** The pipe to the process that started this one. */
+function parentPort(): LinePort {
+  return {
+    send: (message) => void process.send?.(message, undefined, undefined, () => {}),
+    onMessage: (listener) =>
+      void process.on('message', (message, handle) =>
+        listener(message, handle instanceof Socket ? handle : undefined),
+      ),
+  }
+}
+
+/** Runs until it is told to end, by the process that started this one unless said otherwise. Gives the exit code. */
+export async function runWorker(port: LinePort = parentPort()): Promise<number> {
   const clock = new SystemClock()
   const line = new Line(port, clock)
   const orders = await line.ask('orders', null).catch(() => null)
@@ -64,7 +76,7 @@ async function serve(line: Line, orders: Orders, log: Logger): Promise<void> {
   )
   try {
     await gateway.start()
-    line.tell('listening', gateway.addresses)
+    line.tell('listening', null)
     const report = (): void => {
       line.tell('report', { troubles: gateway.troubles, roles: gateway.reports })
       machine.clock.setTimer(LOOK_MS, report)

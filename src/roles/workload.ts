@@ -25,6 +25,7 @@ export async function createWorkload(machine: Machine, config: Config, sources: 
     machine,
     {
       name: 'workload',
+      intake: sources.intake('workload'),
       listen: own.listen,
       upstream: own.upstream,
       limits: config.limits,

@@ -59,7 +59,7 @@ export async function connectWorker(
   const clock = new FakeClock(ownerClock.nowMs() + originMs, ownerClock.wallMs())
   const config = plainConfig()
   const ownersEnd = new Line(pipe.left, ownerClock)
-  const unpublish = publish(ownersEnd, owned, () => ({ number: 1, workerCount: 2, config }), {})
+  const unpublish = publish(ownersEnd, owned, () => ({ number: 1, workerCount: 2, config, doors: {} }), {})
   const line = new Line(pipe.right, clock)
   const orders = await line.ask('orders', null)
   const sources = new RemoteSources(quietMachine(config, 2), line, orders)

@@ -11,10 +11,9 @@ import { pipePair } from '../../support/pipe-pair.ts'
 import { RecordingLog } from '../../support/token-endpoint.ts'
 import { NOTHING, plainConfig } from '../../support/worker-bench.ts'
 
-const ADDRESSES = { workload: ['127.0.0.1:4317'] }
 const REPORT = {
   name: 'workload',
-  addresses: ADDRESSES.workload,
+  addresses: ['127.0.0.1:4317'],
   openCalls: 1,
   calls: 10,
   egressConnections: 1,
@@ -67,7 +66,7 @@ class FakeWorker implements WorkerProcess {
   }
   async listening(): Promise<number> {
     const orders = await this.line.ask('orders', null)
-    this.line.tell('listening', ADDRESSES)
+    this.line.tell('listening', null)
     this.line.tell('report', { troubles: {}, roles: [REPORT] })
     await settle()
     return orders.number
@@ -88,7 +87,8 @@ function setUp(workerCount = 2) {
     },
     clock,
     log,
-    serve: (line, number, news) => publish(line, NOTHING, () => ({ number, workerCount, config }), news),
+    serve: (line, number, news) =>
+      publish(line, NOTHING, () => ({ number, workerCount, config, doors: {} }), news),
     onChange: () => {},
   })
   return { clock, log, workers, crew, config }
@@ -112,7 +112,6 @@ describe('a crew', () => {
     expect(await workers[1]!.listening()).toBe(2)
     await start
     expect(crew.servingCount).toBe(2)
-    expect(crew.addresses).toEqual(ADDRESSES)
     expect(crew.reports).toEqual([REPORT, REPORT])
   })
 
