@@ -71,40 +71,44 @@ test('version, init and validate work with nothing beside them', async () => {
   expect(wrong.output).toContain('listne')
 })
 
-test('it gets ready, says so to its own healthcheck and to grpc.health.v1, and drains', async () => {
-  const ports = { listen: await freePort(), admin: await freePort(), health: await freePort() }
-  const file = join(work, 'config.yaml')
-  writeFileSync(join(work, 'token'), 'a.b.c')
-  writeFileSync(
-    file,
-    `workload:
+test.each([1, 2])(
+  'with workers: %i it gets ready, says so to its own healthcheck and to grpc.health.v1, and drains',
+  async (workers) => {
+    const ports = { listen: await freePort(), admin: await freePort(), health: await freePort() }
+    const file = join(work, 'config.yaml')
+    writeFileSync(join(work, 'token'), 'a.b.c')
+    writeFileSync(
+      file,
+      `workers: ${workers}
+workload:
   listen: {endpoint: 127.0.0.1:${ports.listen}}
   upstream: {endpoint: 127.0.0.1:1, tls: {insecure: true}}
   bearertokenauth: {filename: token}
 admin: {endpoint: 127.0.0.1:${ports.admin}, grpc_health_endpoint: 127.0.0.1:${ports.health}}
 drain: {delay: 0s, timeout: 1s}
 `,
-  )
-  const gateway = spawn(process.execPath, [program, '--config', file], {
-    cwd: work,
-    env: {},
-    stdio: 'ignore',
-  })
-  const ended = new Promise<number | null>((resolve) => gateway.once('exit', resolve))
-  try {
-    let health = await authgw('healthcheck', '--config', file)
-    for (let i = 0; health.code !== 0 && i < 50; i++) {
-      await sleep(100)
-      health = await authgw('healthcheck', '--config', file)
+    )
+    const gateway = spawn(process.execPath, [program, '--config', file], {
+      cwd: work,
+      env: {},
+      stdio: 'ignore',
+    })
+    const ended = new Promise<number | null>((resolve) => gateway.once('exit', resolve))
+    try {
+      let health = await authgw('healthcheck', '--config', file)
+      for (let i = 0; health.code !== 0 && i < 50; i++) {
+        await sleep(100)
+        health = await authgw('healthcheck', '--config', file)
+      }
+      expect(health).toEqual({ code: 0, output: '' })
+      expect(await isServing(ports.health)).toBe(true)
+    } finally {
+      gateway.kill('SIGTERM')
     }
-    expect(health).toEqual({ code: 0, output: '' })
-    expect(await isServing(ports.health)).toBe(true)
-  } finally {
-    gateway.kill('SIGTERM')
-  }
-  expect(await ended).toBe(0)
-  expect((await authgw('healthcheck', '--config', file)).code).toBe(1)
-})
+    expect(await ended).toBe(0)
+    expect((await authgw('healthcheck', '--config', file)).code).toBe(1)
+  },
+)
 
 /** Asks grpc.health.v1 as Kubernetes does. */
 async function isServing(port: number): Promise<boolean> {
