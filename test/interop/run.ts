@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Component } from './tools/cache.ts'
 import { ensure } from './tools/cache.ts'
 import { cfssl, CATALOG, deployCheck, grpcGo, h2spec } from './tools/catalog.ts'
+import { PATTERN_COMPONENTS } from './rig/programs.ts'
 import { collector } from './tools/collector.ts'
 import { ABSENT, isOnPath, run } from './tools/run.ts'
 import { table } from './tools/table.ts'
@@ -24,6 +25,13 @@ const SUITES: Suite[] = [
   { name: 'h2spec', file: 'h2spec.ts', args: [], components: [h2spec], maxSeconds: 600 },
   { name: 'h2specd', file: 'h2specd.ts', args: [], components: [h2spec], maxSeconds: 1000 },
   { name: 'grpc-go interop', file: 'grpc-go.ts', args: [], components: [grpcGo], maxSeconds: 600 },
+  {
+    name: 'multi-cluster pattern',
+    file: 'pattern5.ts',
+    args: ['--quick'],
+    components: [...PATTERN_COMPONENTS],
+    maxSeconds: 420,
+  },
   {
     name: 'deployment files',
     file: 'deploy.ts',
