@@ -1,0 +1,103 @@
+/** Turns the results of a comparison into docs/comparison.md; every figure there is from the file it names. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PROJECT } from '../../support/project-files.ts'
+import { table } from '../tools/table.ts'
+import type { Outcome } from './fault.ts'
+
+/** A results file. */
+export interface Results {
+  readonly startedAt: string
+  /** `git rev-parse HEAD:src` */
+  readonly source: string
+  readonly collector: string
+  readonly keycloak: string
+  readonly node: string
+  readonly tokenLifeSeconds: number
+  readonly itemsPerSecond: number
+  readonly outcomes: readonly Outcome[]
+}
+
+const FOLDER = 'bench/results'
+
+/** The newest results. @throws Error when there are none. */
+export function latestResults(): { file: string; results: Results } {
+  const name = readdirSync(join(PROJECT, FOLDER))
+    .filter((each) => /^comparison-.*\.json$/.test(each))
+    .toSorted()
+    .at(-1)
+  if (name === undefined) throw new Error(`no comparison in ${FOLDER}`)
+  const file = `${FOLDER}/${name}`
+  return { file, results: JSON.parse(readFileSync(join(PROJECT, file), 'utf8')) as Results }
+}
+
+const HEAD = [
+  'between the collectors',
+  'exporter settings',
+  'spans sent',
+  'lost spans / points / logs',
+  'spans twice',
+  'permanent errors',
+  'fresh after',
+  'backlog in after',
+  'tokens',
+  'collector crashes',
+]
+
+/** The outcomes of one fault as a table. */
+export function outcomeTable(outcomes: readonly Outcome[]): string {
+  const rows = outcomes.map((outcome) => [
+    outcome.middle,
+    outcome.settings,
+    String(outcome.sent),
+    `${outcome.lost.traces} / ${outcome.lost.metrics} / ${outcome.lost.logs}${outcome.isSettled ? '' : ' (or still held)'}`,
+    String(outcome.duplicated.traces),
+    String(outcome.permanentErrorSpans),
+    outcome.freshAfterSeconds === null ? 'never' : `${outcome.freshAfterSeconds} s`,
+    `${outcome.backlogAfterSeconds} s`,
+    String(outcome.tokens),
+    String(outcome.endCrashes),
+  ])
+  return table(HEAD, rows)
+}
+
+/** Writes docs/comparison.md. */
+export function writePage({ file, results }: { file: string; results: Results }): void {
+  const faults = [...new Set(results.outcomes.map(({ fault }) => fault))]
+  const sections = faults.map((fault) => {
+    const outcomes = results.outcomes.filter((outcome) => outcome.fault === fault)
+    const length = Math.round(outcomes[0]!.faultSeconds)
+    const said = fault === 'no fault' ? '' : `\nFrom the beginning to the end of the fault: ${length} s.\n`
+    return `## ${fault[0]!.toUpperCase()}${fault.slice(1)}\n${said}\n${outcomeTable(outcomes)}\n`
+  })
+  writeFileSync(
+    join(PROJECT, 'docs/comparison.md'),
+    `<!-- Written by \`npm run comparison\` from ${file}; changes here are overwritten. -->
+
+# Compared with the stock chain
+
+The same faults, at the same time, with one Keycloak, for chains that differ only in what is between two stock collectors:
+
+- **stock**: the workload collector's \`oauth2client\` extension → mTLS → the control-plane collector's \`oidc\` extension;
+- **authgw**: workload collector → authgw → mTLS → authgw → control-plane collector;
+- **token from a file**: the workload collector's \`bearertokenauth\` reads a file that a script renews every 20 s while Keycloak
+  answers; the other side is the \`oidc\` extension, or authgw. When Keycloak is away the token in the file expires: this pair
+  shows what becomes of an expired token. Both have the recommended exporter settings.
+
+Exporter settings: **default** are the collector's own; **recommended** are \`max_elapsed_time: 0\` and \`sending_queue.storage\` on
+disk, and for \`oauth2client\` an \`expiry_buffer\` of 10 s (its default of 5 min is longer than the tokens here live). A
+collector that ends is started again after 5 s.
+
+What is counted: an SDK sends ${results.itemsPerSecond} spans, data points and log records a second to each workload collector; each carries a number;
+the numbers that arrive behind the control-plane collector are compared with those sent, as sets. _Permanent errors_ are spans that
+the workload collector gave up, as its \`otelcol_exporter_send_failed_spans\` says. _Fresh after_: from the end of the fault until
+telemetry made after it arrives. _Backlog in after_: until the last span from before the end of the fault arrives. _Tokens_: those
+that Keycloak gave to the chain, as its log of events says (requests that nobody answered are not in it). _Collector crashes_: times
+the control-plane collector ended by itself.
+
+Run: ${results.startedAt}, collector ${results.collector}, Keycloak ${results.keycloak}, Node.js ${results.node}, tokens live ${results.tokenLifeSeconds} s, all on one
+machine. Source: \`git rev-parse HEAD:src\` = \`${results.source}\`. Results: [${file}](../${file}).
+
+${sections.join('\n')}`,
+  )
+}
