@@ -28,6 +28,8 @@ interface Slot {
   readonly backoff: Backoff
   isDialling: boolean
   retryAtMs: number
+  /** Why the last dial failed; null when it did not. */
+  dialError: TransportError | null
   lastError: TransportError | null
 }
 
@@ -227,6 +229,7 @@ export class EgressPool {
       backoff: new Backoff(REDIAL, () => clock.random()),
       isDialling: false,
       retryAtMs: 0,
+      dialError: null,
       lastError: null,
     }
   }
@@ -254,7 +257,9 @@ export class EgressPool {
         const connection = connect()
         slot.connections.push(connection)
         connection.start()
-        log.debug({ address: slot.address }, 'egress connection open')
+        if (slot.dialError === null) log.debug({ address: slot.address }, 'egress connection open')
+        else log.info({ address: slot.address, after: slot.dialError.code }, 'egress connection open again')
+        slot.dialError = null
         // The world may have changed while the dial was under way.
         if (this.#isClosing || !this.#slots.includes(slot) || generation !== this.#generation) {
           this.#retire(slot, connection)
@@ -263,10 +268,14 @@ export class EgressPool {
         return connection
       },
       onDialFailed: (error) => {
+        const fields = { address: slot.address, code: error.code, err: error }
+        // One line when trouble begins or changes; repetitions at debug.
+        if (slot.dialError?.message === error.message) log.debug(fields, 'egress dial still fails')
+        else log.warn(fields, 'egress dial failed')
         slot.isDialling = false
+        slot.dialError = error
         slot.lastError = error
         this.#rest(slot)
-        log.warn({ address: slot.address, code: error.code, err: error }, 'egress dial failed')
         this.#failIfHopeless()
       },
     })

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { H2Code } from '../../../src/h2/index.ts'
+import { RecordingLog } from '../../support/token-endpoint.ts'
 import { NOTHING_LEFT, RelayPair, type PairOptions } from '../../support/relay-pair.ts'
 
 function pairWith(addresses: string[], options: PairOptions = {}): RelayPair {
@@ -47,6 +48,26 @@ describe('Addresses', () => {
     for (let i = 0; i < 3; i++) client.unary()
     pair.settle()
     expect(callsByAddress(pair)).toEqual({ b: 4 })
+  })
+
+  test('one that does not answer is logged once, and once more when it does', async () => {
+    const log = new RecordingLog()
+    const pair = pairWith(['a'], { dials: 'fail', log })
+    const client = pair.connect()
+    for (let i = 0; i < 5; i++) {
+      client.unary()
+      pair.settle()
+      await pair.advance(5_000)
+    }
+    pair.dials = 'connect'
+    client.unary()
+    pair.settle()
+    const said = log.lines.filter((line) => !line.startsWith('debug'))
+    expect(said).toEqual([
+      expect.stringContaining('warn egress dial failed'),
+      expect.stringContaining('info egress connection open again'),
+    ])
+    expect(log.lines.filter((line) => line.includes('egress dial still fails')).length).toBeGreaterThan(2)
   })
 
   test('one that is gone takes no new calls, and ends those it has', () => {
