@@ -233,16 +233,17 @@ export class KeyKeeper implements ProviderKeys {
     this.#retry.reset()
   }
 
+  /** One line when trouble begins or changes; repetitions at debug. */
   #fail(error: unknown): void {
     const code = failureOf(error)
     this.counts[code]++
+    const isKnown = this.#failure === code
     this.#failure = code
     const consequence =
       this.#origin === 'none' ? 'no token of this issuer can be validated' : 'the last good keys are used'
-    this.#ports.log.warn(
-      { issuer: this.issuer, reason: code, err: error },
-      `the keys cannot be fetched; ${consequence}`,
-    )
+    const fields = { issuer: this.issuer, reason: code, err: error }
+    if (isKnown) this.#ports.log.debug(fields, 'the keys still cannot be fetched')
+    else this.#ports.log.warn(fields, `the keys cannot be fetched; ${consequence}`)
   }
 
   #schedule(): void {

@@ -118,6 +118,9 @@ test('an outage at the start: one attempt in 10 s, plus up to one second of jitt
     await made.pass(1)
     await until(() => attempts(made.keeper) === i)
   }
+  expect(made.lines.filter(({ level }) => level === 'warn')).toMatchObject([
+    { message: 'the keys cannot be fetched; no token of this issuer can be validated' },
+  ])
   comeBack()
   await made.pass(10_500)
   await until(() => made.keeper.counts.ok === 1)
