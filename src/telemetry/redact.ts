@@ -129,19 +129,20 @@ const ERROR_MEMBERS = ['code', 'errno', 'syscall', 'address', 'port', 'hostname'
 /**
  * Gives what an operator may know of an error: its class, message, codes and causes.
  * Other members are left out (an HTTP library hangs whole responses there). The stack is kept for surprises only:
- * an error with a code is a failure that somebody foresaw.
+ * an error with a code is a failure that somebody foresaw, and so is what caused it.
  */
-function describeError(error: Error, depth: number): Record<string, unknown> {
+function describeError(error: Error, depth: number, isCauseForeseen = false): Record<string, unknown> {
   const described: Record<string, unknown> = { type: error.name, message: redactText(error.message) }
   for (const member of ERROR_MEMBERS) {
     const value: unknown = Reflect.get(error, member)
     if (typeof value === 'string') described[member] = redactText(value)
     else if (typeof value === 'number') described[member] = value
   }
-  if (described['code'] === undefined || described['code'] === 'invariant')
-    described['stack'] = redactText(error.stack ?? '')
+  const { code } = described
+  const isForeseen = code === undefined ? isCauseForeseen : code !== 'invariant'
+  if (!isForeseen) described['stack'] = redactText(error.stack ?? '')
   if (depth >= MAX_DEPTH) return described
-  if (error.cause instanceof Error) described['cause'] = describeError(error.cause, depth + 1)
+  if (error.cause instanceof Error) described['cause'] = describeError(error.cause, depth + 1, isForeseen)
   if (error instanceof AggregateError) {
     const errors: unknown[] = error.errors.filter((one) => one instanceof Error).slice(0, 8)
     described['errors'] = errors.map((one) => redactValue(one, depth + 1))

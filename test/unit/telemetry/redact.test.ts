@@ -129,7 +129,9 @@ test('a surprise keeps its stack, a failure that was foreseen does not', () => {
   const stackOf = (err: Error): unknown => (redactFields({ err })['err'] as Record<string, unknown>)['stack']
   expect(stackOf(new InvariantError('credit'))).toContain('redact.test')
   expect(stackOf(new TypeError('x is null'))).toContain('redact.test')
-  expect(stackOf(new CredentialError('idp_timeout', 'late'))).toBeUndefined()
+  const foreseen = new CredentialError('idp_timeout', 'late', { cause: new TypeError('fetch failed') })
+  expect(stackOf(foreseen)).toBeUndefined()
+  expect(JSON.stringify(redactFields({ err: foreseen }))).not.toContain('stack')
 })
 
 test('the errors of an AggregateError are told, as a dial of many addresses fails', () => {
