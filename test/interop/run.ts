@@ -6,7 +6,16 @@
 import { join } from 'node:path'
 import type { Component } from './tools/cache.ts'
 import { ensure } from './tools/cache.ts'
-import { cfssl, CATALOG, deployCheck, grpcGo, h2spec } from './tools/catalog.ts'
+import {
+  cfssl,
+  CATALOG,
+  deployCheck,
+  grpcGo,
+  grpcurl,
+  h2spec,
+  pythonSdk,
+  telemetrygen,
+} from './tools/catalog.ts'
 import { PATTERN_COMPONENTS } from './rig/programs.ts'
 import { collector } from './tools/collector.ts'
 import { ABSENT, isOnPath, run } from './tools/run.ts'
@@ -31,6 +40,13 @@ const SUITES: Suite[] = [
     args: ['--quick'],
     components: [...PATTERN_COMPONENTS],
     maxSeconds: 420,
+  },
+  {
+    name: 'clients',
+    file: 'clients.ts',
+    args: [],
+    components: [collector, telemetrygen, grpcurl, pythonSdk],
+    maxSeconds: 300,
   },
   {
     name: 'deployment files',

