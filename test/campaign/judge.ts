@@ -38,6 +38,9 @@ export interface FaultResult {
 
 /** A key set is fetched at most once in 10 s; clocks and the proxy are a little off. */
 const MIN_KEY_GAP_SECONDS = 9.8
+/** What a backoff of 1 s × 2 to 10 s with equal jitter may come to: its smallest draws in the first minute, its mean after. */
+const MAX_TOKEN_FETCHES_FIRST_MINUTE = 14
+const MAX_TOKEN_FETCHES_PER_MINUTE = 9
 const RETRYABLE = new Set(['OK', 'UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED'])
 
 /** The smallest gap between attempts of the same process, in seconds. */
@@ -72,6 +75,10 @@ export function complaintsOf(
     complaints.push(`recovery after ${result.recoverySeconds} s, at most ${bound} s`)
   if (result.minKeyFetchGapSeconds !== null && result.minKeyFetchGapSeconds < MIN_KEY_GAP_SECONDS)
     complaints.push(`key fetches ${result.minKeyFetchGapSeconds} s apart`)
+  if ((result.tokenFetchesFirstMinute ?? 0) > MAX_TOKEN_FETCHES_FIRST_MINUTE)
+    complaints.push(`${result.tokenFetchesFirstMinute} token fetches in the first minute`)
+  if ((result.tokenFetchesPerMinuteAfter ?? 0) > MAX_TOKEN_FETCHES_PER_MINUTE)
+    complaints.push(`${result.tokenFetchesPerMinuteAfter} token fetches a minute after the first`)
   const odd = new Set(probed.map(({ status: code }) => status[code]).filter((name) => !RETRYABLE.has(name)))
   if (odd.size > 0) complaints.push(`statuses that no retry helps: ${[...odd].join(', ')}`)
   const failed = probed.filter(({ status: code }) => code !== status.OK).length
