@@ -15,7 +15,7 @@ import {
   type SocketIntake,
   type TlsContext,
 } from '../net/index.ts'
-import { Relay } from '../relay/index.ts'
+import { PickFirst, Relay } from '../relay/index.ts'
 import { feedRelay } from './feed.ts'
 import { clientLimits, egressLimits, ingressLimits } from './limits.ts'
 import type { Machine } from './machine.ts'
@@ -91,7 +91,7 @@ export function createRole(machine: Machine, parts: RoleParts, tls: RoleTls): Ro
   const { keepalive } = upstream
   const relay = new Relay({
     gate: parts.gate,
-    dialer,
+    dialer: upstream.balancerName === 'pick_first' ? new PickFirst(dialer) : dialer,
     turn,
     wheel,
     clock,
