@@ -16,7 +16,7 @@ import { formatFaults } from './report.ts'
 export type StartRoles = (
   config: Config,
   options: RunOptions,
-) => Promise<Pick<RunningAuthgw, 'log' | 'drain' | 'stop' | 'reload'>>
+) => Promise<Pick<RunningAuthgw, 'log' | 'drain' | 'stop' | 'reload' | 'noteReload'>>
 
 /** Where the configuration comes from. */
 export interface ConfigChoice {
@@ -61,7 +61,10 @@ export async function run(choice: ConfigChoice, startRoles: StartRoles, io: CliI
     ending.then(resolve, reject)
   }
   const reloadNow = async (): Promise<void> => {
-    if (endings === 0) loaded = (await reload(choice, running, io)) ?? loaded
+    if (endings > 0) return
+    const reloaded = await reload(choice, running, io)
+    running.noteReload(reloaded !== null)
+    loaded = reloaded ?? loaded
   }
   let reloading = Promise.resolve()
   io.onSignal('SIGTERM', () => end('SIGTERM'))

@@ -2,8 +2,30 @@
  * A new configuration against the one that runs: what can be put in place, and what needs a restart.
  * Floor 7; changes nothing itself.
  */
-import type { Log } from '../base/index.ts'
+import type { Clock, Log } from '../base/index.ts'
 import type { Config } from '../config/index.ts'
+import type { Metrics } from '../telemetry/index.ts'
+
+/** Whether the last reading of the configuration worked, for metrics. It worked at the start. */
+export class ConfigReadings {
+  readonly #clock: Clock
+  #isLastOk = true
+  #readAtMs: number
+
+  constructor(clock: Clock, metrics: Metrics) {
+    this.#clock = clock
+    this.#readAtMs = clock.wallMs()
+    const target = 'config'
+    metrics.addGauge('authgw_last_reload_success', { target }, () => (this.#isLastOk ? 1 : 0))
+    metrics.addGauge('authgw_last_reload_timestamp_seconds', { target }, () => this.#readAtMs / 1000)
+  }
+
+  /** Notes how another reading ended. */
+  note(isOk: boolean): void {
+    this.#isLastOk = isOk
+    if (isOk) this.#readAtMs = this.#clock.wallMs()
+  }
+}
 
 /** The configuration that runs, with what a reload may replace taken from `next`: the policy and the log level. */
 export function reloadable(running: Config, next: Config): Config {

@@ -13,7 +13,7 @@ import { feedMachine, feedReloads } from './feed.ts'
 import { Gateway, statusSections } from './gateway.ts'
 import { createMachine, type Machine } from './machine.ts'
 import { Owners } from './owners.ts'
-import { logReload } from './reload.ts'
+import { ConfigReadings, logReload } from './reload.ts'
 import type { Role } from './role.ts'
 import type { WorkerProgram } from './spawn.ts'
 
@@ -43,6 +43,8 @@ export interface RunningAuthgw {
   stop(): Promise<void>
   /** Puts what can be changed without a restart in place; says what cannot. */
   reload(next: Config): Promise<void>
+  /** Notes whether the configuration could be read again and put in place, for metrics. */
+  noteReload(isOk: boolean): void
 }
 
 /** What the process that owns things is made of, whether or not it serves calls itself. */
@@ -52,6 +54,7 @@ export interface OwnerParts {
   readonly machine: Machine
   readonly metrics: Metrics
   readonly log: Logger
+  readonly readings: ConfigReadings
 }
 
 /**
@@ -93,7 +96,8 @@ function createOwnerParts(config: Config, options: RunOptions): OwnerParts {
   metrics.addGauge('authgw_build_info', { version: options.version, node_version: process.version }, () => 1)
   const machine = createMachine(config.limits, 1, { log, metrics, readiness })
   feedReloads(machine)
-  return { config, options, machine, metrics, log }
+  const readings = new ConfigReadings(machine.clock, metrics)
+  return { config, options, machine, metrics, log, readings }
 }
 
 /** Owner and roles in one process: `workers: 1`. */
@@ -167,5 +171,9 @@ class SingleProcess implements RunningAuthgw {
     await this.#gateway?.reload(next, this.log)
     await this.#owners?.reload()
     logReload(this.log, this.#parts.config, next)
+  }
+
+  noteReload(isOk: boolean): void {
+    this.#parts.readings.note(isOk)
   }
 }

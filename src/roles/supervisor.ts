@@ -193,6 +193,10 @@ class Supervisor implements RunningAuthgw {
     await this.#crew.reload(withoutCredentials(this.#config))
     logReload(this.log, running, next)
   }
+
+  noteReload(isOk: boolean): void {
+    this.#parts.readings.note(isOk)
+  }
 }
 
 function publicationOf(owners: Owners): Publication {

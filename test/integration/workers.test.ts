@@ -230,6 +230,9 @@ describe('two workers with both roles', () => {
     writeFileSync(gateway.configFile, text.replace('control_plane:', 'control_plain:'))
     gateway.signal('SIGHUP')
     await waitFor(() => gateway.logs().includes('not reloaded'), 5_000, 'a faulty one is refused')
+    const success = async (): Promise<number> =>
+      (await readMetrics(admin)).sum('authgw_last_reload_success', { target: 'config' })
+    expect(await success()).toBe(0)
     writeFileSync(gateway.configFile, text)
     gateway.signal('SIGHUP')
     await waitFor(
@@ -237,6 +240,7 @@ describe('two workers with both roles', () => {
       5_000,
       'the first one is in force again',
     )
+    await waitFor(async () => (await success()) === 1, 1_000, 'the metric says so')
   })
 
   test('one that is killed under load takes its own calls with it and no others, and is replaced', async () => {

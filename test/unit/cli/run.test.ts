@@ -37,6 +37,7 @@ function stage(nowMs = () => Date.now()) {
     drain: vi.fn(() => drained.promise),
     stop: vi.fn(() => Promise.resolve()),
     reload: vi.fn<(config: Config) => Promise<void>>(() => Promise.resolve()),
+    noteReload: vi.fn<(isOk: boolean) => void>(),
   }
   const startRoles = vi.fn<StartRoles>(() => Promise.resolve(running))
   const start = (...args: string[]) => runProgram(args, { io, startRoles, pages: () => Promise.resolve([]) })
@@ -119,6 +120,7 @@ test('SIGHUP hands over the new configuration; one with faults is logged with it
   it.signals.emit('SIGHUP')
   await vi.waitUntil(() => it.lines.some(({ level }) => level === 'error'))
   expect(it.running.reload).toHaveBeenCalledOnce()
+  expect(it.running.noteReload).toHaveBeenLastCalledWith(false)
   const { fields, message } = it.lines.find(({ level }) => level === 'error')!
   expect(message).toBe('configuration not reloaded; the old one stays in force')
   expect(fields['faults']).toEqual([
@@ -141,6 +143,7 @@ test('a gateway that cannot take a configuration over keeps the old one', async 
   it.drained.resolve()
   await exit
   expect(it.running.reload).toHaveBeenCalledOnce()
+  expect(it.running.noteReload).toHaveBeenLastCalledWith(false)
 })
 
 test('warnings of the configuration go to the log', async () => {
