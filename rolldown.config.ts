@@ -3,7 +3,7 @@
  * What a command loads only when it is asked for stays a chunk of its own, so that a gateway starts without it.
  * @see docs/adr/0002-node-version-and-runtime.md
  */
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'rolldown'
 import type { Plugin } from 'rolldown'
@@ -42,6 +42,12 @@ const licences: Plugin = {
   },
 }
 
+/** Lets the program be started by its name. */
+const executable: Plugin = {
+  name: 'executable',
+  writeBundle: ({ dir }) => chmodSync(join(dir!, 'authgw.js'), 0o755),
+}
+
 /**
  * How the program is started: a young generation of 4 MiB halves. Next to nothing of a call outlives its turn, so that a
  * larger one costs memory and saves no CPU; with a smaller one the calls in flight are copied again and again.
@@ -51,7 +57,7 @@ const SHEBANG = '#!/usr/bin/env -S node --max-semi-space-size=4'
 export default defineConfig({
   input: { authgw: 'src/main.ts' },
   platform: 'node',
-  plugins: [licences],
+  plugins: [licences, executable],
   output: {
     dir: 'dist',
     cleanDir: true,

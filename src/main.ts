@@ -2,10 +2,17 @@
  * The program: the process's arguments, environment and signals into a command, and its exit code out.
  * Floor 8; the only place that ends the process.
  */
-import { enableCompileCache } from 'node:module'
+import * as nodeModule from 'node:module'
 import type { CliIo, GeneratedPage, StartRoles } from './cli/index.ts'
 
-enableCompileCache()
+// Everything else is loaded below, so that an older Node comes as far as this line.
+if (!isNodeRecent(process.versions.node)) {
+  process.stderr.write(
+    `authgw needs Node 24.11 or later, and this is ${process.versions.node}  → put a later one first in PATH\n`,
+  )
+  process.exit(2)
+}
+nodeModule.enableCompileCache()
 
 const { default: packageJson } = await import('../package.json', { with: { type: 'json' } })
 
@@ -18,6 +25,12 @@ const io: CliIo = {
   onSignal: (name, listener) => process.on(name, listener),
   version: packageJson.version,
   nodeVersion: process.versions.node,
+}
+
+/** Whether a version of Node is one of `engines` in package.json. */
+function isNodeRecent(version: string): boolean {
+  const [major, minor] = version.split('.').map(Number) as [number, number]
+  return major > 24 || (major === 24 && minor >= 11)
 }
 
 /** The argument by which a supervisor starts its workers. No command of the program: there is a pipe with it. */
