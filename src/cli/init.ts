@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isLoopbackHost } from '../config/index.ts'
 import { issueCertificate } from './certs/certificate.ts'
 import { pairFiles, refuseOverwriting, writePair, writeSecret } from './certs/files.ts'
 import { parseSubjectAltNames } from './certs/subject-alt-name.ts'
@@ -29,6 +30,13 @@ export async function runInit(options: InitOptions, io: CliIo): Promise<number> 
     throw new UsageError(
       `"${options.issuer}" is no URL`,
       'write --issuer https://keycloak.example.com/realms/opentelemetry',
+    )
+  }
+  const { protocol, hostname } = new URL(options.issuer)
+  if (protocol !== 'https:' && !isLoopbackHost(hostname)) {
+    throw new UsageError(
+      `"${options.issuer}" is not https, and a gateway would refuse it`,
+      'write https://, or http:// with localhost',
     )
   }
   const mayOverwrite = options.force === true

@@ -254,6 +254,8 @@ describe('authgw init', () => {
     expect(readdirSync(folder)).toEqual(['workload.pem'])
     expect(await init('--issuer', 'nonsense', '--force')).toBe(2)
     expect(output).toContain('"nonsense" is no URL')
+    expect(await init('--issuer', 'http://kc.example.com/realms/otel', '--force')).toBe(2)
+    expect(output).toContain('"http://kc.example.com/realms/otel" is not https')
   })
 })
 
