@@ -33,6 +33,7 @@ export interface AttackGround {
   keyFetches(): number
   /** Sum of a metric over its series that carry these labels. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
+  readonly adminPort: number
   /** Records a finding: the attack has failed. */
   fault(what: string): void
   pause(ms: number): Promise<void>

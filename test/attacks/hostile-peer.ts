@@ -31,7 +31,7 @@ export interface PeerOptions {
 /** One connection of an attacker. */
 export class HostilePeer {
   readonly socket: Socket
-  bytesSent = 0
+  readonly #tcp: Socket
   /** Code of the last GOAWAY; null without one. */
   goawayCode: number | null = null
   /** Debug text of that GOAWAY: the token of the fault. */
@@ -49,15 +49,18 @@ export class HostilePeer {
   /** `performance.now()` at which the attack went over a limit, and at which the connection was gone. */
   crossedAtMs: number | null = null
   closedAtMs: number | null = null
-  /** Whether SETTINGS and PING of the gateway are answered. */
+  /** Whether SETTINGS and PING of the gateway are answered; from `hello` on. */
   isPolite = true
+  #hasSaidHello = false
   /** Whether the gateway's SETTINGS have come. */
   hasSettings = false
   #unread: Buffer = Buffer.alloc(0)
   #nextStream = 1
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, tcp: Socket) {
     this.socket = socket
+    this.#tcp = tcp
+    tcp.on('error', () => this.#gone())
     socket.on('error', () => this.#gone())
     socket.on('end', () => this.#gone())
     socket.on('close', () => this.#gone())
@@ -67,18 +70,10 @@ export class HostilePeer {
   /** Dials; resolves when TCP, or TLS, stands. */
   static async dial({ port, tls = null, localAddress }: PeerOptions): Promise<HostilePeer> {
     const from = localAddress === undefined ? {} : { localAddress }
+    const tcp = connectTcp({ port, host: '127.0.0.1', ...from })
     const socket =
-      tls === null
-        ? connectTcp({ port, host: '127.0.0.1', ...from })
-        : connectTls({
-            ...tls,
-            ...from,
-            port,
-            host: '127.0.0.1',
-            servername: 'localhost',
-            ALPNProtocols: ['h2'],
-          })
-    const peer = new HostilePeer(socket)
+      tls === null ? tcp : connectTls({ ...tls, socket: tcp, servername: 'localhost', ALPNProtocols: ['h2'] })
+    const peer = new HostilePeer(socket, tcp)
     await Promise.race([once(socket, tls === null ? 'connect' : 'secureConnect'), once(socket, 'close')])
     return peer
   }
@@ -86,6 +81,8 @@ export class HostilePeer {
   /** Says the preface and SETTINGS with these entries. */
   hello(settings: readonly (readonly [number, number])[] = []): this {
     this.write(Buffer.concat([PREFACE, frame({ type: 'SETTINGS', payload: settingsPayload(settings) })]))
+    this.#hasSaidHello = true
+    if (this.hasSettings) this.#acknowledge()
     return this
   }
 
@@ -103,7 +100,6 @@ export class HostilePeer {
   /** Sends octets as they are; false when the socket wants a pause. */
   write(octets: Buffer): boolean {
     if (this.socket.destroyed || !this.socket.writable) return false
-    this.bytesSent += octets.length
     return this.socket.write(octets)
   }
 
@@ -116,6 +112,11 @@ export class HostilePeer {
   /** From now on the peer is over a limit: the gateway has a second to end it. */
   cross(): void {
     this.crossedAtMs ??= performance.now()
+  }
+
+  /** Octets sent so far, those of TLS included. */
+  get bytesSent(): number {
+    return this.#tcp.bytesWritten
   }
 
   get isGone(): boolean {
@@ -142,11 +143,15 @@ export class HostilePeer {
   }
 
   cut(): void {
-    this.socket.resetAndDestroy()
+    this.#tcp.resetAndDestroy()
   }
 
   end(): void {
     this.socket.destroy()
+  }
+
+  #acknowledge(): void {
+    if (this.isPolite) this.send({ type: 'SETTINGS', flags: ['ACK'] })
   }
 
   #gone(): void {
@@ -174,9 +179,10 @@ export class HostilePeer {
   #onFrame(type: number, flags: number, stream: number, payload: Buffer): void {
     if (type === SETTINGS && (flags & 1) === 0) {
       this.hasSettings = true
-      if (this.isPolite) this.send({ type: 'SETTINGS', flags: ['ACK'] })
+      if (this.#hasSaidHello) this.#acknowledge()
     } else if (type === PING && (flags & 1) !== 0) this.pingAckCount++
-    else if (type === PING && this.isPolite) this.send({ type: 'PING', flags: ['ACK'], payload })
+    else if (type === PING && this.isPolite && this.#hasSaidHello)
+      this.send({ type: 'PING', flags: ['ACK'], payload })
     else if (type === RST_STREAM) this.resets.set(stream, payload.readUInt32BE(0))
     else if (type === DATA) this.dataBytes += payload.length
     else if (type === GOAWAY) {

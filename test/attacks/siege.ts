@@ -108,6 +108,7 @@ drain: {delay: 0s, timeout: 1s}
         tls,
         mint,
         metric,
+        adminPort: gateway.ports['admin']!,
         async open({ settings = [], ...own } = {}) {
           const peer = await HostilePeer.dial({ port, tls, ...own })
           peers.push(peer)

@@ -19,7 +19,7 @@ export interface UpstreamCounts {
 }
 
 const counts: UpstreamCounts = { opened: 0, closed: 0, lost: 0, calls: 0, resets: 0 }
-const server = http2.createServer({ settings: { maxConcurrentStreams: 1000 } })
+const server = http2.createServer({ settings: { maxConcurrentStreams: 1000 }, maxSessionMemory: 1000 })
 server.on('session', (session) => {
   counts.opened++
   session.on('error', () => {})
