@@ -78,6 +78,8 @@ async function main(): Promise<number> {
 
   const outcomes: Outcome[] = []
   const startedAt = new Date().toISOString()
+  const source = git('rev-parse', 'HEAD:src')
+  if (git('status', '--porcelain', 'src') !== '') console.log('src differs from what is committed')
   const keep = async (fault: string, of: readonly Chain[], act: () => Promise<number>): Promise<void> => {
     if (values.only !== undefined && !fault.includes(values.only)) return
     console.log(`\n${new Date().toISOString().slice(11, 19)} ${fault}`)
@@ -108,25 +110,27 @@ async function main(): Promise<number> {
       return performance.now() - beganMs
     })
     await keep('control-plane collector restarted', chains, async () => {
+      const beganMs = performance.now()
       await Promise.all(chains.map(({ end }) => end.stop()))
       await sleep(20_000)
       await Promise.all(chains.map(({ end }) => end.start()))
-      return 20_000
+      return performance.now() - beganMs
     })
     await Promise.all(chains.map((chain) => chain.stop()))
     await keycloak.service.stop()
+    const downSinceMs = performance.now()
     for (const chain of chains) await chain.start(false)
     await keep('Keycloak down when the collectors start', chains, async () => {
       await sleep(25_000)
       await keycloak.service.start()
-      return 30_000
+      return performance.now() - downSinceMs
     })
   } finally {
     await stopAll()
   }
   const results: Results = {
     startedAt,
-    source: execFileSync('git', ['rev-parse', 'HEAD:src'], { cwd: PROJECT, encoding: 'utf8' }).trim(),
+    source,
     collector: collector.version,
     keycloak: keycloakComponent.version,
     node: process.version,
@@ -149,6 +153,10 @@ async function main(): Promise<number> {
     `\nauthgw lost ${lost}; ${ours.filter(({ isSettled }) => !isSettled).length} chains not settled`,
   )
   return lost === 0 ? 0 : 1
+}
+
+function git(...args: string[]): string {
+  return execFileSync('git', args, { cwd: PROJECT, encoding: 'utf8' }).trim()
 }
 
 async function outage(keycloak: Keycloak, ms: number): Promise<number> {

@@ -33,8 +33,8 @@ export interface Outcome {
   readonly tokens: number
   /** Times the control-plane collector ended by itself and was started again. */
   readonly endCrashes: number
-  /** Seconds that the fault lasted. */
-  readonly faultSeconds: number
+  /** Seconds from the beginning to the end of the fault; null if not measured. */
+  readonly faultSeconds: number | null
 }
 
 /** Items of each signal a second. */

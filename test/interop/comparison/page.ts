@@ -44,13 +44,18 @@ const HEAD = [
   'collector crashes',
 ]
 
+/** Whether what has not come may still be in the queue of the workload collector. */
+function isHolding({ isSettled, lost }: Outcome): boolean {
+  return !isSettled && lost.traces + lost.metrics + lost.logs > 0
+}
+
 /** The outcomes of one fault as a table. */
 export function outcomeTable(outcomes: readonly Outcome[]): string {
   const rows = outcomes.map((outcome) => [
     outcome.middle,
     outcome.settings,
     String(outcome.sent),
-    `${outcome.lost.traces} / ${outcome.lost.metrics} / ${outcome.lost.logs}${outcome.isSettled ? '' : ' (or still held)'}`,
+    `${outcome.lost.traces} / ${outcome.lost.metrics} / ${outcome.lost.logs}${isHolding(outcome) ? ' (or still held)' : ''}`,
     String(outcome.duplicated.traces),
     String(outcome.permanentErrorSpans),
     outcome.freshAfterSeconds === null ? 'never' : `${outcome.freshAfterSeconds} s`,
@@ -66,8 +71,11 @@ export function writePage({ file, results }: { file: string; results: Results })
   const faults = [...new Set(results.outcomes.map(({ fault }) => fault))]
   const sections = faults.map((fault) => {
     const outcomes = results.outcomes.filter((outcome) => outcome.fault === fault)
-    const length = Math.round(outcomes[0]!.faultSeconds)
-    const said = fault === 'no fault' ? '' : `\nFrom the beginning to the end of the fault: ${length} s.\n`
+    const length = outcomes[0]!.faultSeconds
+    const said =
+      fault === 'no fault' || length === null
+        ? ''
+        : `\nFrom the beginning to the end of the fault: ${Math.round(length)} s.\n`
     return `## ${fault[0]!.toUpperCase()}${fault.slice(1)}\n${said}\n${outcomeTable(outcomes)}\n`
   })
   writeFileSync(

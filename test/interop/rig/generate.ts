@@ -17,7 +17,7 @@ export interface GenerateOptions {
   readonly signal: Signal
   /** How many traces (of two spans each), metrics or log records. */
   readonly count: number
-  /** A second; default as fast as it goes. */
+  /** A second; default 0, as fast as it goes (its own default is 1). */
   readonly rate?: number
   readonly service?: string
   /** Flags for TLS; default plaintext. */
@@ -30,7 +30,7 @@ export const SPANS_A_TRACE = 2
 
 /** Runs telemetrygen to its end. */
 export function generate(options: GenerateOptions): Promise<RunResult> {
-  const { program, endpoint, signal, count, rate, service, timeoutMs = 120_000 } = options
+  const { program, endpoint, signal, count, rate = 0, service, timeoutMs = 120_000 } = options
   const flags = options.flags ?? ['--otlp-insecure']
   return run(
     program,
@@ -41,7 +41,8 @@ export function generate(options: GenerateOptions): Promise<RunResult> {
       `--${signal}`,
       String(count),
       ...flags,
-      ...(rate === undefined ? [] : ['--rate', String(rate)]),
+      '--rate',
+      String(rate),
       ...(service === undefined ? [] : ['--service', service]),
     ],
     { timeoutMs },
