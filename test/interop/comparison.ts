@@ -128,9 +128,11 @@ async function main(): Promise<number> {
   } finally {
     await stopAll()
   }
+  const sourceAtEnd = git('rev-parse', 'HEAD:src')
   const results: Results = {
     startedAt,
     source,
+    ...(sourceAtEnd !== source && { sourceAtEnd }),
     collector: collector.version,
     keycloak: keycloakComponent.version,
     node: process.version,

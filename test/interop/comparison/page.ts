@@ -10,6 +10,8 @@ export interface Results {
   readonly startedAt: string
   /** `git rev-parse HEAD:src` */
   readonly source: string
+  /** The same when the run was over, where the checkout had moved on. */
+  readonly sourceAtEnd?: string
   readonly collector: string
   readonly keycloak: string
   readonly node: string
@@ -66,6 +68,10 @@ export function outcomeTable(outcomes: readonly Outcome[]): string {
   return table(HEAD, rows)
 }
 
+function moved({ sourceAtEnd }: Results): string {
+  return sourceAtEnd === undefined ? '' : ` when it began, \`${sourceAtEnd}\` when it was over`
+}
+
 /** Writes docs/comparison.md. */
 export function writePage({ file, results }: { file: string; results: Results }): void {
   const faults = [...new Set(results.outcomes.map(({ fault }) => fault))]
@@ -100,11 +106,11 @@ What is counted: an SDK sends ${results.itemsPerSecond} spans, data points and l
 the numbers that arrive behind the control-plane collector are compared with those sent, as sets. _Permanent errors_ are spans that
 the workload collector gave up, as its \`otelcol_exporter_send_failed_spans\` says. _Fresh after_: from the end of the fault until
 telemetry made after it arrives. _Backlog in after_: until the last span from before the end of the fault arrives. _Tokens_: those
-that Keycloak gave to the chain, as its log of events says (requests that nobody answered are not in it). _Collector crashes_: times
-the control-plane collector ended by itself.
+that Keycloak gave to the chain, as its log of events says (requests that nobody answered are not in it; the script's stand in the line of
+authgw). _Collector crashes_: times the control-plane collector ended by itself.
 
 Run: ${results.startedAt}, collector ${results.collector}, Keycloak ${results.keycloak}, Node.js ${results.node}, tokens live ${results.tokenLifeSeconds} s, all on one
-machine. Source: \`git rev-parse HEAD:src\` = \`${results.source}\`. Results: [${file}](../${file}).
+machine. Source: \`git rev-parse HEAD:src\` = \`${results.source}\`${moved(results)}. Results: [${file}](../${file}).
 
 ${sections.join('\n')}`,
   )
