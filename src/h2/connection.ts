@@ -21,7 +21,9 @@ import {
   FrameReader,
   FrameWriter,
   H2Code,
+  DEFAULT_INITIAL_WINDOW_SIZE,
   DEFAULT_MAX_FRAME_SIZE,
+  MAX_STREAM_ID,
 } from '../frame/index.ts'
 import { HpackDecoder, HpackEncoder, type HeaderField, type HeaderList } from '../hpack/index.ts'
 import { PeerBudget, type ByteBudget, type H2Limits } from './budget.ts'
@@ -75,7 +77,6 @@ export interface H2ConnectionOptions {
 
 const DRAIN_PING = Buffer.from('authgwgo', 'latin1')
 const KEEPALIVE_PING = Buffer.from('authgwka', 'latin1')
-const LAST_STREAM_ID = 2 ** 31 - 1
 
 /** A server or client connection. Call `start` once; then feed `receive` and call `drain` when it asks for it. */
 export class H2Connection {
@@ -144,7 +145,7 @@ export class H2Connection {
     })
     this.encoder = new HpackEncoder({ maxTableBytes: limits.headerTableBytes })
     this.sendQueue = new SendQueue(this.writer, this)
-    this.recvWindow = new RecvWindow(65_535)
+    this.recvWindow = new RecvWindow(DEFAULT_INITIAL_WINDOW_SIZE)
     this.#keepaliveMs = options.keepaliveMs ?? Infinity
     this.#keepaliveTimeoutMs = options.keepaliveTimeoutMs ?? 10_000
     this.#inbound = new Inbound(this)
@@ -401,7 +402,7 @@ export class H2Connection {
       return
     }
     this.phase = ANNOUNCED
-    this.writer.goaway(LAST_STREAM_ID, H2Code.NO_ERROR, '')
+    this.writer.goaway(MAX_STREAM_ID, H2Code.NO_ERROR, '')
     this.writer.ping(DRAIN_PING, false)
     this.stats.goawaysOut++
     this.timers.awaitDrainAck()

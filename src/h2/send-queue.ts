@@ -4,7 +4,12 @@
  * @see RFC 9113 §5.2, §6.9
  */
 import { Ring } from '../base/index.ts'
-import { DEFAULT_MAX_FRAME_SIZE, FrameFlag, type FrameWriter } from '../frame/index.ts'
+import {
+  DEFAULT_INITIAL_WINDOW_SIZE,
+  DEFAULT_MAX_FRAME_SIZE,
+  FrameFlag,
+  type FrameWriter,
+} from '../frame/index.ts'
 import { widened } from './send-window.ts'
 import type { H2Stream } from './stream.ts'
 import { isLocalOpen } from './stream-state.ts'
@@ -26,7 +31,7 @@ export interface SendQueueOwner {
 /** The round robin of one connection, and its send window. */
 export class SendQueue {
   /** What the peer lets us send on the connection. @see RFC 9113 §6.9.1 */
-  windowBytes = 65_535
+  windowBytes: number = DEFAULT_INITIAL_WINDOW_SIZE
   /** DATA octets queued on all streams. */
   queuedBytes = 0
   readonly #ready = new Ring<H2Stream>()

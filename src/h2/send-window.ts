@@ -3,12 +3,10 @@
  * Floor 2; knows no frame.
  * @see RFC 9113 §6.9.1, §6.9.2
  */
-
-/** The largest window there is. @see RFC 9113 §6.9.1 */
-export const MAX_WINDOW_BYTES = 2 ** 31 - 1
+import { MAX_WINDOW_SIZE } from '../frame/index.ts'
 
 /** The result of adding an increment to a window; null when it would be above 2^31−1. A window may be negative (§6.9.2). */
 export function widened(windowBytes: number, increment: number): number | null {
   const sum = windowBytes + increment
-  return sum > MAX_WINDOW_BYTES ? null : sum
+  return sum > MAX_WINDOW_SIZE ? null : sum
 }

@@ -4,19 +4,25 @@
  * @see RFC 9113 §6.5
  */
 import { readUint32, type FaultToken } from '../base/index.ts'
-import { SettingId } from '../frame/index.ts'
+import {
+  DEFAULT_HEADER_TABLE_SIZE,
+  DEFAULT_INITIAL_WINDOW_SIZE,
+  DEFAULT_MAX_FRAME_SIZE,
+  LARGEST_MAX_FRAME_SIZE,
+  MAX_WINDOW_SIZE,
+  SettingId,
+} from '../frame/index.ts'
 import type { H2Limits } from './budget.ts'
-import { MAX_WINDOW_BYTES } from './send-window.ts'
 
 /** What the peer has announced. Starts with the protocol's defaults. @see RFC 9113 §6.5.2 */
 export class PeerSettings {
-  headerTableBytes = 4096
+  headerTableBytes: number = DEFAULT_HEADER_TABLE_SIZE
   /** The lowest of the sizes in the last SETTINGS frame. */
-  lowestHeaderTableBytes = 4096
+  lowestHeaderTableBytes: number = DEFAULT_HEADER_TABLE_SIZE
   /** Streams we may have open towards it; no limit until it says so. */
   maxConcurrentStreams = Infinity
-  initialWindowBytes = 65_535
-  maxFrameBytes = 16_384
+  initialWindowBytes: number = DEFAULT_INITIAL_WINDOW_SIZE
+  maxFrameBytes: number = DEFAULT_MAX_FRAME_SIZE
   /** Largest header list it takes; advisory. */
   maxHeaderListBytes = Infinity
 
@@ -45,11 +51,11 @@ export class PeerSettings {
         this.maxConcurrentStreams = value
         return null
       case SettingId.INITIAL_WINDOW_SIZE:
-        if (value > MAX_WINDOW_BYTES) return 'settings_bad_window'
+        if (value > MAX_WINDOW_SIZE) return 'settings_bad_window'
         this.initialWindowBytes = value
         return null
       case SettingId.MAX_FRAME_SIZE:
-        if (value < 16_384 || value > 16_777_215) return 'settings_bad_frame_size'
+        if (value < DEFAULT_MAX_FRAME_SIZE || value > LARGEST_MAX_FRAME_SIZE) return 'settings_bad_frame_size'
         this.maxFrameBytes = value
         return null
       case SettingId.MAX_HEADER_LIST_SIZE:
