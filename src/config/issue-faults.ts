@@ -9,7 +9,7 @@ import { CONFIG_SCHEMA } from './schema.ts'
 import { shapeOf } from './section.ts'
 import type { Shape } from './section.ts'
 import { closestWord } from './suggest.ts'
-import { formatPath, isSection } from './tree.ts'
+import { isSection } from './tree.ts'
 import type { ConfigTree, KeyPath } from './tree.ts'
 
 const COLLECTOR_SECTIONS = ['receivers', 'processors', 'exporters', 'connectors', 'extensions', 'pipelines']
@@ -113,6 +113,3 @@ export function walkKnownKeys(root: unknown, visit: (key: KnownKey) => void): vo
   }
   walk(root, shapeOf(CONFIG_SCHEMA), [])
 }
-
-/** Writes the path of a key without the numbers of list items, as the generated page names it. */
-export const formatKey = (path: KeyPath): string => formatPath(path).replaceAll(/\[\d+\]/g, '[]')
