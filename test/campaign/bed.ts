@@ -100,6 +100,7 @@ export class Bed {
       env,
       // A control plane that never had keys is alive, and not ready: what counts here is that it listens.
       readyPath: '/livez',
+      readyMs: 30_000,
       ports: {
         admin: side === 'workload' ? this.ports.workloadAdmin : this.ports.controlPlaneAdmin,
       },

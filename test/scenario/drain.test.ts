@@ -32,8 +32,10 @@ test.concurrent.each(['workload', 'control_plane'] as const)(
 
 test.concurrent('a call that outlives the drain is put off in its trailers', async () => {
   await using stage = await openStage({ shape: 'control_plane', top: 'drain: {delay: 0s, timeout: 500ms}' })
+  const arrived = Promise.withResolvers<void>()
   stage.upstream.respond = async (call) => {
     call.sendHead({})
+    arrived.resolve()
     await call.cancelled
   }
   const caller = stage.connect()
@@ -42,7 +44,7 @@ test.concurrent('a call that outlives the drain is put off in its trailers', asy
     metadata: { authorization: [`Bearer ${await stage.token()}`] },
   })
   await call.send(Buffer.from('an endless stream'))
-  await sleep(200)
+  await arrived.promise
   const drained = stage.gateways[0]!.drain()
   const outcome = await call.outcome
   expect(outcome).toMatchObject({ status: 14, message: 'authgw: shutting down' })

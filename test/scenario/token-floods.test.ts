@@ -29,4 +29,4 @@ test('random kids with the provider up and down, and forged signatures', async (
   } finally {
     await bed.close()
   }
-}, 60_000)
+}, 120_000)
