@@ -195,4 +195,6 @@ async function main(): Promise<number> {
   return rows.every((row) => row[3] === 'good') ? 0 : 1
 }
 
+// What it started ends with this process, however that ends.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 process.exitCode = await main()
