@@ -507,10 +507,23 @@ export class H2Connection {
     else this.markDirty()
   }
 
+  /**
+   * Client: what callers that read slowly make us hold is no window less for the answers of others, as long as the
+   * process may hold more: the connection's window stands beside what is held.
+   */
+  makeRoom(): void {
+    const { recvWindow, limits } = this
+    if (this.isServer || this.held.isSpent || recvWindow.remainingBytes * 2 > limits.connectionWindowBytes)
+      return
+    recvWindow.grow(limits.connectionWindowBytes + recvWindow.heldBytes)
+  }
+
   /** Credits octets that no stream holds. */
   creditConnection(bytes: number): void {
+    const { recvWindow, limits } = this
     this.held.usedBytes -= bytes
-    this.recvWindow.credit(bytes)
+    recvWindow.credit(bytes)
+    if (!this.isServer) recvWindow.shrink(limits.connectionWindowBytes + recvWindow.heldBytes)
     if (this.recvWindow.isUpdateDue) this.markDirty()
   }
 

@@ -60,6 +60,7 @@ export class Inbound implements FrameSink {
     if (!connection.recvWindow.receive(lengthBytes)) return connection.fail('connection_window_exceeded')
     connection.held.usedBytes += lengthBytes
     connection.stats.dataBytesIn += lengthBytes
+    connection.makeRoom()
     // Where others hold the rest of the window, no credit may follow that would announce what came back before.
     if (connection.recvWindow.isUpdateDue) connection.markDirty()
     const stream = connection.streams.find(streamId)

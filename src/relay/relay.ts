@@ -25,6 +25,7 @@ import { Intake, type HeadPlan } from './intake.ts'
 import type { EgressDialer, IngressAcceptor } from './ports.ts'
 import { RELAY_REASONS, type RelayReason } from './reasons.ts'
 import type { ReplayBudget } from './replay.ts'
+import { SHORT_SHARE, shedSlowest } from './shed.ts'
 import { RelayStats } from './stats.ts'
 
 /** Egress heads shared by the connections of clients that are alike. */
@@ -32,6 +33,9 @@ const MAX_SHARED_HEADS = 256
 /** architecture.md §3: calls wait so long for an egress connection with room, and so many are made to one address. */
 const EGRESS_WAIT_MS = 2000
 const MAX_EGRESS_CONNECTIONS = 8
+
+/** When nobody was found whose answers wait, the next look comes so much later. */
+const SHED_REST_MS = 100
 
 /** What a relay is made from. */
 export interface RelayOptions {
@@ -103,6 +107,7 @@ export class Relay implements IngressAcceptor, RelayContext {
   readonly #sharedHeads = new Map<string, HeaderList>()
   readonly #ingressHandler: H2Handler
   #isDraining = false
+  #shedAgainAtMs = -Infinity
   /** Those who wait for the last ingress connection to end. */
   readonly #onIdle = new Set<() => void>()
 
@@ -220,12 +225,23 @@ export class Relay implements IngressAcceptor, RelayContext {
     const reading = intake.read(head)
     const { problem } = reading.plan
     if (problem === 'not_grpc') return this.#refuse(stream, problem)
-    if (this.#options.held.isSpent) return this.#refuse(stream, 'overload')
+    if (!this.#hasMemory()) return this.#refuse(stream, 'overload')
     if (problem !== null) return this.#refuse(stream, problem)
     if (Number.isNaN(reading.timeoutMs)) return this.#refuse(stream, 'bad_timeout')
     const call = new Call(this, stream, peer, reading)
     stream.attachment = call
     return call
+  }
+
+  /** Row 21. Before anybody is refused, whoever holds most by not reading loses it. */
+  #hasMemory(): boolean {
+    const { held } = this.#options
+    const shortBytes = SHORT_SHARE * held.maxBytes
+    if (held.usedBytes < shortBytes) return true
+    // Looking at all connections is not for every call of an upstream that is slow.
+    if (this.turn.nowMs >= this.#shedAgainAtMs && !shedSlowest(this.#ingress))
+      this.#shedAgainAtMs = this.turn.nowMs + SHED_REST_MS
+    return !held.isSpent
   }
 
   /** Of a head that is too large some fields are missing; the content-type is not, unless it is what was too large. */
