@@ -110,7 +110,7 @@ export const LIMITS = {
     'max_header_list_size',
     'bytes',
     64 * KIB,
-    'Header list, 32 added per field (RFC 9113 §6.5.2). Above: the call is refused with RESOURCE_EXHAUSTED; above twice of it: GOAWAY.',
+    'Header list, 32 added per field (RFC 9113 §6.5.2), and no more than 8 KiB, twice the table and four times its block: what is above repeats entries. Above: the call is refused with RESOURCE_EXHAUSTED; above twice of it: GOAWAY.',
   ),
   maxFieldCount: limit(
     'max_header_fields',

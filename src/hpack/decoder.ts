@@ -17,6 +17,13 @@ const NOT_DUE = -1
 /** A peer that changed the size twice between two blocks says the lowest, then the last. @see RFC 7541 §4.2 */
 const MAX_SIZE_UPDATES = 2
 
+/**
+ * A list may be so large whatever its block, besides twice the table, and so many times its block: what is above repeats
+ * entries by references of one octet (the HTTP/2 bomb), and would leave for the next hop a thousand times as large.
+ */
+const FREE_LIST_BYTES = 8192
+const MAX_EXPANSION = 4
+
 /** The bounds of a decoder. */
 export interface HpackDecoderOptions {
   /** SETTINGS_HEADER_TABLE_SIZE in force when the decoder is made, in octets. Default 4096, the initial value. */
@@ -106,7 +113,9 @@ export class HpackDecoder {
 
   #decodeBlock(block: Buffer): HeaderList | null {
     const cursor = this.#cursor
-    const { maxListBytes, maxFieldCount, maxFieldBytes } = this.#options
+    const { maxFieldCount, maxFieldBytes } = this.#options
+    const plainBytes = FREE_LIST_BYTES + 2 * this.#limitBytes + MAX_EXPANSION * block.length
+    const maxListBytes = Math.min(this.#options.maxListBytes, plainBytes)
     cursor.at = 0
     const mayOpenWithUpdate = this.#dueBytes !== NOT_DUE || (block.length > 0 && (block[0]! & 0xe0) === 0x20)
     if (mayOpenWithUpdate && !this.#readSizeUpdates(block)) return null

@@ -263,6 +263,20 @@ describe('limits of a list', () => {
     expect([list.fields.length, list.sizeBytes, list.isTruncated]).toEqual([16, 16_384 * 4065, true])
   })
 
+  test('a list far larger than its block and the table can explain is cut: entries repeated by single octets', () => {
+    const decoder = new HpackDecoder()
+    decoded(decoder, Buffer.concat([hex('40 0178 7fc903'), Buffer.alloc(584, 0x61)]))
+    expect(decoder.tableBytes).toBe(617)
+    const free = decoded(decoder, Buffer.alloc(26, 0xbe))
+    expect([free.sizeBytes, free.isTruncated]).toEqual([26 * 617, false])
+    const cut = decoded(decoder, Buffer.alloc(100, 0xbe))
+    expect([cut.fields.length, cut.sizeBytes, cut.isTruncated]).toEqual([27, 61_700, true])
+    const literals = Buffer.concat(
+      Array.from({ length: 100 }, (_, index) => literal(0, `x-${index}`, 'b'.repeat(100))),
+    )
+    expect(decoded(decoder, Buffer.concat([literals, Buffer.alloc(26, 0xbe)])).isTruncated).toBe(false)
+  })
+
   test('an empty block is an empty list', () => {
     const list = decoded(new HpackDecoder(), Buffer.alloc(0))
     expect([list.fields.length, list.sizeBytes, list.isTruncated]).toEqual([0, 0, false])
