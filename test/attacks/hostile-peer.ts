@@ -74,7 +74,10 @@ export class HostilePeer {
     const socket =
       tls === null ? tcp : connectTls({ ...tls, socket: tcp, servername: 'localhost', ALPNProtocols: ['h2'] })
     const peer = new HostilePeer(socket, tcp)
-    await Promise.race([once(socket, tls === null ? 'connect' : 'secureConnect'), once(socket, 'close')])
+    await Promise.race([
+      once(socket, tls === null ? 'connect' : 'secureConnect'),
+      once(socket, 'close'),
+    ]).catch(() => {})
     return peer
   }
 

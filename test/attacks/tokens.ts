@@ -79,7 +79,7 @@ export const TOKENS: readonly Attack[] = [
       const before = await ground.metric('authgw_signature_checks_total')
       const connections = await flood(ground, 400, 10, () => forged[at++ % forged.length]!)
       const checks = (await ground.metric('authgw_signature_checks_total')) - before
-      if (checks > 30 * connections)
+      if (checks > 60 * connections)
         ground.fault(`${checks} forgeries were checked on ${connections} connections`)
     },
   },
