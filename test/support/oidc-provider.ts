@@ -226,7 +226,7 @@ function makeProvider(
     adapter: (name: string) => new MemoryAdapter(name, stored),
     clients: options.clients.map(toMetadata),
     // Signing keys in use come first; oidc-provider takes the first that fits.
-    jwks: { keys: keys.map((key) => ({ ...key })) as NonNullable<Configuration['jwks']>['keys'] },
+    jwks: { keys: keys.map((key) => ({ ...key })) },
     scopes: [...scopes],
     features: {
       clientCredentials: { enabled: true },
@@ -274,7 +274,7 @@ function toMetadata(client: ProviderClient): ClientMetadata {
       ? {}
       : {
           jwks: {
-            keys: client.publicKeys.map((key) => ({ ...key })) as NonNullable<ClientMetadata['jwks']>['keys'],
+            keys: client.publicKeys.map((key) => ({ ...key })),
           },
         }),
   }
