@@ -206,11 +206,11 @@ export const HEADERS: readonly Attack[] = [
   },
   {
     name: 'header-hoard',
-    title: 'heads of 60 KiB, each another one, on forty connections that stay: memory for strangers',
+    title: 'heads of 60 KiB, each another one, on twenty connections that stay: memory for strangers',
     outcome: 'served',
     rounds: 1,
     async run(ground) {
-      const peers = await Promise.all(Array.from({ length: 40 }, () => ground.open()))
+      const peers = await Promise.all(Array.from({ length: 20 }, () => ground.open()))
       for (let sent = 0; sent < 20; sent++) {
         for (const [place, peer] of peers.entries()) {
           const value = `${place}-${sent}-`.padEnd(20_000, 'y')
@@ -224,8 +224,8 @@ export const HEADERS: readonly Attack[] = [
             `/s/M${sent}`,
           )
           await peer.push(largeHead(peer.nextStream(), block(fields)))
+          await ground.pause(4)
         }
-        await ground.pause(10)
       }
     },
   },

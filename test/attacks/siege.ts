@@ -20,6 +20,8 @@ import { HostilePeer } from './hostile-peer.ts'
 import type { HonestOptions, HonestReport } from './honest-client.ts'
 import type { UpstreamCounts } from './upstream.ts'
 
+/** The image and the package start authgw with it. */
+const AS_SHIPPED = '--max-semi-space-size=4'
 const CALLS_PER_SECOND = 200
 const TOKEN_LIFE_SECONDS = 3_000
 
@@ -70,7 +72,8 @@ export async function besiege(stage: AttackStage): Promise<Siege> {
     const upstream = start('upstream.ts')
     undo.push(() => upstream.kill())
     const upstreamPort = await answerOf<number>(upstream)
-    const gateway = await startGateway(`control_plane:
+    const gateway = await startGateway(
+      `control_plane:
   listen:
     endpoint: 127.0.0.1:%ingress%
 ${tls === null ? '' : `    tls: {cert_file: ${pki.server.certFile}, key_file: ${pki.server.keyFile}, client_ca_file: ${pki.ca.certFile}, client_auth: ${stage.tls}}\n`}  upstream: {endpoint: 127.0.0.1:${upstreamPort}}
@@ -81,7 +84,9 @@ ${tls === null ? '' : `    tls: {cert_file: ${pki.server.certFile}, key_file: ${
 ${provider === null ? `        public_keys_file: ${keysFile}` : `        jwks_uri: ${provider.url}/keys`}
 limits: {${stage.limits ?? ''}}
 drain: {delay: 0s, timeout: 1s}
-`)
+`,
+      { env: { NODE_OPTIONS: AS_SHIPPED } },
+    )
     undo.push(() => gateway.stop(3_000))
     const mint = (claims: Readonly<Record<string, unknown>> = {}): Promise<string> =>
       issuer.mint({ expiresInSeconds: TOKEN_LIFE_SECONDS, claims })
