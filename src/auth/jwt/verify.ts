@@ -14,6 +14,10 @@ import type { GateStats } from '../stats.ts'
 export const MAX_VERIFICATIONS = 32
 /** Signatures in work at once, a connection. */
 export const MAX_VERIFICATIONS_PER_PEER = 4
+/** Forged signatures of one connection after which no more are checked; by its glitches it is cut at half of that. */
+export const MAX_FORGERIES_PER_PEER = 40
+/** So many are forgiven, as glitches are: a caller behind a proxy must not bar all others there for long. */
+const FORGIVEN_PER_SECOND = 0.5
 /** Calls of one connection that may wait for their turn; more are refused at once. */
 const MAX_WAITING_PER_PEER = 256
 
@@ -23,8 +27,12 @@ export type SignatureVerdict = 'valid' | 'invalid' | 'overload'
 /** One connection's place in the queue. Connections take turns. */
 interface Lane {
   active: number
+  /** Forgeries not yet forgiven, as of `forgedAtMs`. */
+  forgeries: number
+  forgedAtMs: number
   isReady: boolean
-  readonly waiting: (() => void)[]
+  /** Called with whether the turn has come, or never will. */
+  readonly waiting: ((hasTurn: boolean) => void)[]
 }
 
 /** Hands out turns: `MAX_VERIFICATIONS` in all, `MAX_VERIFICATIONS_PER_PEER` a connection, round robin among connections. */
@@ -40,12 +48,14 @@ export class VerificationTurns {
     this.#stats = stats
   }
 
-  /** Runs `task` in its turn; null when the turn has not come within `waitMs`. */
+  /** Runs `task` in its turn; null when the turn has not come within `waitMs`. One that gives false was a forgery. */
   async run<T>(peer: PeerIdentity, waitMs: number, task: () => Promise<T>): Promise<T | null> {
     const lane = this.#laneOf(peer)
     if (!(await this.#begin(lane, waitMs))) return null
     try {
-      return await task()
+      const result = await task()
+      if (result === false) this.#noteForgery(lane)
+      return result
     } finally {
       this.#stats.verificationsActive--
       lane.active--
@@ -57,13 +67,26 @@ export class VerificationTurns {
   #laneOf(peer: PeerIdentity): Lane {
     let lane = this.#lanes.get(peer)
     if (lane === undefined) {
-      lane = { active: 0, isReady: false, waiting: [] }
+      lane = { active: 0, forgeries: 0, forgedAtMs: 0, isReady: false, waiting: [] }
       this.#lanes.set(peer, lane)
     }
     return lane
   }
 
+  /** The connection is about to be cut, or is gone: what it still has here is not worth a signature each. */
+  #noteForgery(lane: Lane): void {
+    lane.forgeries = this.#forgeriesOf(lane) + 1
+    lane.forgedAtMs = this.#clock.nowMs()
+    if (lane.forgeries < MAX_FORGERIES_PER_PEER) return
+    for (const end of lane.waiting.splice(0)) end(false)
+  }
+
+  #forgeriesOf({ forgeries, forgedAtMs }: Lane): number {
+    return Math.max(0, forgeries - ((this.#clock.nowMs() - forgedAtMs) * FORGIVEN_PER_SECOND) / 1000)
+  }
+
   #begin(lane: Lane, waitMs: number): boolean | Promise<boolean> {
+    if (lane.forgeries > 0 && this.#forgeriesOf(lane) >= MAX_FORGERIES_PER_PEER) return false
     if (lane.active < MAX_VERIFICATIONS_PER_PEER && this.#stats.verificationsActive < MAX_VERIFICATIONS) {
       this.#start(lane)
       return true
@@ -74,18 +97,17 @@ export class VerificationTurns {
 
   #wait(lane: Lane, waitMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const begin = (): void => {
+      const end = (hasTurn: boolean): void => {
         timer.cancel()
         this.#stats.verificationsWaiting--
-        resolve(true)
+        resolve(hasTurn)
       }
       const timer = this.#clock.setTimer(waitMs, () => {
-        lane.waiting.splice(lane.waiting.indexOf(begin), 1)
-        this.#stats.verificationsWaiting--
-        resolve(false)
+        lane.waiting.splice(lane.waiting.indexOf(end), 1)
+        end(false)
       })
       this.#stats.verificationsWaiting++
-      lane.waiting.push(begin)
+      lane.waiting.push(end)
       this.#markReady(lane)
     })
   }
@@ -110,7 +132,7 @@ export class VerificationTurns {
       if (begin === undefined) continue
       this.#start(lane)
       this.#markReady(lane)
-      begin()
+      begin(true)
     }
   }
 }

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest'
 import { GateStats } from '../../../src/auth/index.ts'
-import { VerificationTurns } from '../../../src/auth/jwt/verify.ts'
+import {
+  MAX_FORGERIES_PER_PEER,
+  MAX_VERIFICATIONS_PER_PEER,
+  VerificationTurns,
+} from '../../../src/auth/jwt/verify.ts'
 import { FakeClock, settle } from '../../support/fake-clock.ts'
 import { verifiedPeer } from '../../support/gate-bench.ts'
 
@@ -64,6 +68,27 @@ test('connections take turns: one with many calls does not keep another from its
   begun[1]!.end()
   await settle()
   expect(names().slice(32).sort()).toEqual(['greedy', 'modest'])
+})
+
+test('a connection that brings forgery after forgery gets no more turns, and those that wait end at once', async () => {
+  const { stats, clock } = bench()
+  const turns = new VerificationTurns(clock, stats)
+  const peer = verifiedPeer()
+  let checks = 0
+  const forged = (): Promise<boolean | null> =>
+    turns.run(peer, 2_000, () => {
+      checks++
+      return Promise.resolve(false)
+    })
+  const verdicts = await Promise.all(Array.from({ length: 250 }, forged))
+  expect(checks).toBeLessThanOrEqual(MAX_FORGERIES_PER_PEER + MAX_VERIFICATIONS_PER_PEER)
+  expect(verdicts.at(-1)).toBeNull()
+  expect(await forged()).toBeNull()
+  expect(stats).toMatchObject({ verificationsActive: 0, verificationsWaiting: 0 })
+  expect(clock.timerCount).toBe(0)
+  expect(await turns.run(verifiedPeer(), 2_000, () => Promise.resolve(true))).toBe(true)
+  await clock.advance(10_000)
+  expect(await turns.run(peer, 2_000, () => Promise.resolve(true))).toBe(true)
 })
 
 test('a task that fails frees its turn', async () => {
