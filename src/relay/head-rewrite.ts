@@ -35,7 +35,7 @@ export function egressHead(head: readonly HeaderField[], permit: Permit, names: 
   const fields: HeaderField[] = []
   const fromPermit = new Set(permit.fields.map(([name]) => name))
   const ours = names.upstreamHeaders.filter(([name]) => !fromPermit.has(name))
-  const set = new Set([...fromPermit, ...ours.map(([name]) => name)])
+  const set = new Set([...fromPermit, ...ours.map(([name]) => name)].map(foldName))
   let hasAuthority = false
   for (const field of head) {
     const { name } = field
@@ -56,7 +56,7 @@ export function egressHead(head: readonly HeaderField[], permit: Permit, names: 
 }
 
 function isForwarded(name: string, permit: Permit, names: EgressNames, set: ReadonlySet<string>): boolean {
-  if (name === 'host' || name === 'grpc-timeout' || set.has(name)) return false
+  if (name === 'host' || name === 'grpc-timeout' || set.has(foldName(name))) return false
   if (name === 'authorization' && permit.dropsAuthorization) return false
   return !isStripped(name, names)
 }

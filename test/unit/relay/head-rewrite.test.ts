@@ -44,6 +44,18 @@ describe('The head on its way to the upstream', () => {
     expect(rewritten(PSEUDO.slice(0, 3))).toEqual(OURS)
   })
 
+  test("a caller's field whose name folds to one of ours is gone too: servers behind us read _ as -", () => {
+    const permit = permitOf({ fields: [['x-api-key', 'ours']] }) as Permit
+    const spoofed: Fields = [
+      ['x_api_key', 'theirs'],
+      ['x-api_key', 'theirs'],
+      ['x_scope_orgid', 'theirs'],
+    ]
+    expect(
+      rewritten([...PSEUDO, ...spoofed], permit, { upstreamHeaders: [['x-scope-orgid', 'tenant']] }),
+    ).toEqual([...OURS, ['x-scope-orgid', 'tenant'], ['x-api-key', 'ours']])
+  })
+
   test('unknown metadata passes in its order, duplicates and -bin values untouched', () => {
     const metadata: Fields = [
       ['te', 'trailers'],
