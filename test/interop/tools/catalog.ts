@@ -11,15 +11,16 @@ import { goProgram } from './go-program.ts'
 import { debianPackages, mavenZip, pythonPackage } from './packages.ts'
 
 /**
- * h2spec's module version: AUTHGW_H2SPEC_VERSION, default the newest that the module proxies list (146 strict cases).
- * The commit af83a65f0b62 (147 cases) is the one to name where a proxy has it.
+ * h2spec 2.6.0, 147 strict cases, by the name that Go gives to its commit: the tag has a go.mod without /v2, so it is no
+ * version of any module. AUTHGW_H2SPEC_VERSION names another.
  */
-const H2SPEC_VERSION = process.env['AUTHGW_H2SPEC_VERSION'] ?? 'v2.2.1+incompatible'
+const H2SPEC_COMMIT = 'v0.0.0-20200804131034-70ac22940108'
+const H2SPEC_VERSION = process.env['AUTHGW_H2SPEC_VERSION'] ?? H2SPEC_COMMIT
 const GRPC_GO_VERSION = 'v1.85.0'
 
 export const h2spec = goProgram({
   name: 'h2spec',
-  version: H2SPEC_VERSION.replace('+incompatible', ''),
+  version: H2SPEC_VERSION === H2SPEC_COMMIT ? '2.6.0' : H2SPEC_VERSION.replace('+incompatible', ''),
   purpose: 'HTTP/2 conformance of a server (h2spec) and a client (h2specd)',
   packages: {
     h2spec: 'github.com/summerwind/h2spec/cmd/h2spec',
