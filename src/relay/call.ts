@@ -117,8 +117,11 @@ export class Call implements Waiter {
   #decide(verdict: Verdict | Promise<Verdict>): void {
     if (!(verdict instanceof Promise)) return this.#onVerdict(verdict)
     this.#watchClock()
+    // A caller that resets its stream does not take back the work that the verdict costs us.
+    this.ingress.occupy()
     const onVerdict = (decided: Verdict): void => {
       this.#relay.turn.begin()
+      this.ingress.vacate()
       try {
         this.#onVerdict(decided)
       } catch (error) {
@@ -127,6 +130,7 @@ export class Call implements Waiter {
     }
     const onRejected = (error: unknown): void => {
       this.#relay.turn.begin()
+      this.ingress.vacate()
       this.onBug(error)
     }
     verdict.then(onVerdict, onRejected)

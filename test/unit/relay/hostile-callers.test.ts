@@ -1,8 +1,11 @@
+import type { Gate, Verdict } from '../../../src/auth/index.ts'
+import { H2Code } from '../../../src/h2/index.ts'
 import { HeaderList } from '../../../src/hpack/index.ts'
 import { Intake } from '../../../src/relay/intake.ts'
 import { RelayStats } from '../../../src/relay/stats.ts'
 import { listOf } from '../../support/h2-pair.ts'
 import { describe, expect, test } from 'vitest'
+import { OPEN_GATE, permitOf } from '../../support/relay-rig.ts'
 import { NOTHING_LEFT, RelayPair, type ClientCall, type PairClient } from '../../support/relay-pair.ts'
 
 const repeat = (count: number, act: (index: number) => void): void => {
@@ -11,6 +14,58 @@ const repeat = (count: number, act: (index: number) => void): void => {
 /** A call whose message announces more than anybody takes. */
 const oversized = (client: PairClient): ClientCall =>
   client.call('/s/M').send(Buffer.from([0, 0xff, 0xff, 0xff, 0xff]))
+
+describe('A caller who leaves its calls before their verdict', () => {
+  /** A gate whose verdicts come when the test says so. */
+  const slowGate = (): { gate: Gate; verdicts: PromiseWithResolvers<Verdict>[] } => {
+    const verdicts: PromiseWithResolvers<Verdict>[] = []
+    const admit = (): Promise<Verdict> => {
+      const verdict = Promise.withResolvers<Verdict>()
+      verdicts.push(verdict)
+      return verdict.promise
+    }
+    return { gate: { ...OPEN_GATE, admit }, verdicts }
+  }
+  const leave = (pair: RelayPair, client: PairClient): void => {
+    client.unary('/s/M').stream.reset(H2Code.CANCEL)
+    pair.settle()
+  }
+
+  test('still has to account for them: twice as many as streams are under way at most', () => {
+    const { gate, verdicts } = slowGate()
+    const pair = new RelayPair({ gate, limits: { maxConcurrentStreams: 4 } })
+    const client = pair.open()
+    repeat(8, () => leave(pair, client))
+    expect(verdicts).toHaveLength(8)
+    expect(client.ingress.unfinishedCount).toBe(8)
+    expect(client.ingress.isFaulted).toBe(false)
+    client.unary('/s/M')
+    pair.settle()
+    expect(pair.relay.ingressStats.faults.unfinished_streams).toBe(1)
+    expect(verdicts).toHaveLength(8)
+  })
+
+  test('is free of them once they come, whatever they say', async () => {
+    const { gate, verdicts } = slowGate()
+    const pair = new RelayPair({ gate, limits: { maxConcurrentStreams: 4 } })
+    const client = pair.open()
+    repeat(8, () => leave(pair, client))
+    verdicts.slice(0, 7).forEach((verdict) => verdict.resolve(permitOf()))
+    verdicts[7]!.reject(new Error('the gate broke'))
+    await Promise.allSettled(verdicts.map((verdict) => verdict.promise))
+    expect(client.ingress.unfinishedCount).toBe(0)
+    const call = client.unary('/s/M')
+    pair.settle()
+    verdicts[8]!.resolve(permitOf())
+    await verdicts[8]!.promise
+    pair.settle()
+    pair.servers[0]!.last.ok()
+    pair.settle()
+    expect(call.outcome).toBe('0')
+    // The one that broke is a bug of ours, whoever still waits for it.
+    expect(pair.leftovers).toEqual({ ...NOTHING_LEFT, bugs: 1 })
+  })
+})
 
 describe('A caller who makes us reset calls at the upstream is cut like one who resets them', () => {
   test('by messages that announce too much', () => {
