@@ -538,14 +538,14 @@ export class H2Connection {
   }
 
   /** GOAWAY from the peer: what it has not begun may be begun elsewhere. */
-  peerGoaway(lastStreamId: number, code: number): void {
+  peerGoaway(lastStreamId: number, code: number, isTooManyPings: boolean): void {
     this.stats.goawaysIn++
     this.peerGoawayLastId = Math.min(this.peerGoawayLastId, lastStreamId)
     for (const stream of this.streams.live()) {
       if (!this.isServer && stream.id > this.peerGoawayLastId)
         this.endStream(stream, H2Code.REFUSED_STREAM, RESET_BY_GOAWAY)
     }
-    this.handler.onGoaway(this, lastStreamId, code)
+    this.handler.onGoaway(this, lastStreamId, code, isTooManyPings)
     if (!this.isServer) this.#announceEnd()
   }
 

@@ -34,8 +34,11 @@ export interface H2Handler {
   onStreamClosed(stream: H2Stream): void
   /** Client: the first SETTINGS, a higher stream limit or a free slot: `canOpenStream` may have become true. */
   onCapacity(connection: H2Connection): void
-  /** The peer sent GOAWAY; streams above lastStreamId were already reset with RESET_BY_GOAWAY. */
-  onGoaway(connection: H2Connection, lastStreamId: number, code: number): void
+  /**
+   * The peer sent GOAWAY; streams above lastStreamId were already reset with RESET_BY_GOAWAY.
+   * @param isTooManyPings it says that our keepalive is too fast
+   */
+  onGoaway(connection: H2Connection, lastStreamId: number, code: number, isTooManyPings: boolean): void
   /** The connection is over; its streams were reset before. Null: an orderly end. */
   onClosed(connection: H2Connection, error: TransportError | null): void
 }

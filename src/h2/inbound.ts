@@ -5,7 +5,7 @@
  * @see RFC 9113 §5, §6, §8
  */
 import type { FaultToken } from '../base/index.ts'
-import { faultCode, FrameFlag, type FrameSink } from '../frame/index.ts'
+import { faultCode, FrameFlag, H2Code, type FrameSink } from '../frame/index.ts'
 import type { HeaderList } from '../hpack/index.ts'
 import type { H2Connection } from './connection.ts'
 import { RESET_BY_PEER } from './handler.ts'
@@ -23,6 +23,9 @@ import { UNKNOWN_IDLE, UNKNOWN_RESET_BY_US, UNKNOWN_SKIPPED } from './stream-sto
 const REQUEST_BLOCK = 0
 const RESPONSE_BLOCK = 1
 const TRAILERS_BLOCK = 2
+
+/** What gRPC servers say in GOAWAY to a client whose keepalive is faster than they like (gRFC A8). */
+const TOO_MANY_PINGS = Buffer.from('too_many_pings', 'latin1')
 
 /** The receiving half of one connection. */
 export class Inbound implements FrameSink {
@@ -362,12 +365,14 @@ export class Inbound implements FrameSink {
     connection.countControl()
   }
 
-  onGoaway(lastStreamId: number, code: number): void {
+  onGoaway(lastStreamId: number, code: number, debug: Buffer): void {
     this.frameCount++
     if (!this.#isAfterSettings()) return
     const connection = this.#connection
     if (connection.peerGoawayLastId !== Infinity) this.#onIdleFrame()
-    if (connection.phase !== FINISHED) connection.peerGoaway(lastStreamId, code)
+    if (connection.phase === FINISHED) return
+    const isTooManyPings = code === H2Code.ENHANCE_YOUR_CALM && debug.equals(TOO_MANY_PINGS)
+    connection.peerGoaway(lastStreamId, code, isTooManyPings)
   }
 
   onWindowUpdate(streamId: number, increment: number): void {

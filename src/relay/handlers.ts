@@ -78,6 +78,8 @@ export class IngressHandler implements H2Handler {
 /** What egress events reach besides calls. */
 export interface EgressOwner {
   readonly pool: EgressPool
+  /** The upstream finds our keepalive too fast. */
+  onTooManyPings(): void
 }
 
 /** Events of egress connections. Their streams are opened by calls, so each has one. */
@@ -126,7 +128,8 @@ export class EgressHandler implements H2Handler {
   onCapacity(connection: H2Connection): void {
     this.#owner.pool.onCapacity(connection)
   }
-  onGoaway(connection: H2Connection): void {
+  onGoaway(connection: H2Connection, _lastStreamId: number, _code: number, isTooManyPings: boolean): void {
+    if (isTooManyPings) this.#owner.onTooManyPings()
     this.#owner.pool.onRetired(connection)
   }
   onClosed(connection: H2Connection, error: TransportError | null): void {

@@ -34,6 +34,9 @@ const MAX_SHARED_HEADS = 256
 const EGRESS_WAIT_MS = 2000
 const MAX_EGRESS_CONNECTIONS = 8
 
+/** To this at most the time between keepalive PINGs is doubled: past it a dead peer would never be noticed. */
+const MAX_KEEPALIVE_MS = 3_600_000
+
 /** When nobody was found whose answers wait, the next look comes so much later. */
 const SHED_REST_MS = 100
 
@@ -106,6 +109,8 @@ export class Relay implements IngressAcceptor, RelayContext {
   readonly #ingress = new Set<H2Connection>()
   readonly #sharedHeads = new Map<string, HeaderList>()
   readonly #ingressHandler: H2Handler
+  /** Of egress connections to come: doubled by an upstream that finds it too short. */
+  #keepaliveMs: number
   #isDraining = false
   #shedAgainAtMs = -Infinity
   /** Those who wait for the last ingress connection to end. */
@@ -124,6 +129,7 @@ export class Relay implements IngressAcceptor, RelayContext {
     this.dropsReason = options.dropsReason
     this.maxStreamDurationMs = options.maxStreamDurationMs ?? Infinity
     this.egressWaitMs = options.egressWaitMs ?? EGRESS_WAIT_MS
+    this.#keepaliveMs = options.keepaliveMs
     this.stats = new RelayStats(options.knownMethods, options.perClient)
     this.#ingressHandler = new IngressHandler(this)
     const egressHandler = new EgressHandler(this)
@@ -157,8 +163,7 @@ export class Relay implements IngressAcceptor, RelayContext {
   }
 
   #newConnection(isServer: boolean, handler: H2Handler): H2Connection {
-    const { turn, wheel, clock, held, ingressLimits, egressLimits, keepaliveMs, keepaliveTimeoutMs } =
-      this.#options
+    const { turn, wheel, clock, held, ingressLimits, egressLimits, keepaliveTimeoutMs } = this.#options
     return new H2Connection({
       isServer,
       handler,
@@ -168,7 +173,7 @@ export class Relay implements IngressAcceptor, RelayContext {
       limits: isServer ? ingressLimits : egressLimits,
       stats: isServer ? this.ingressStats : this.egressStats,
       jitter: clock.random(),
-      keepaliveMs: isServer ? Infinity : keepaliveMs,
+      keepaliveMs: isServer ? Infinity : this.#keepaliveMs,
       keepaliveTimeoutMs,
     })
   }
@@ -261,6 +266,16 @@ export class Relay implements IngressAcceptor, RelayContext {
   onIngressClosed(connection: H2Connection): void {
     this.#ingress.delete(connection)
     if (this.#ingress.size === 0) for (const end of this.#onIdle) end()
+  }
+
+  /** gRFC A8: the connections to come PING half as often. */
+  onTooManyPings(): void {
+    if (this.#keepaliveMs >= MAX_KEEPALIVE_MS) return
+    this.#keepaliveMs = Math.min(2 * this.#keepaliveMs, MAX_KEEPALIVE_MS)
+    this.#options.log.warn(
+      { keepalive_ms: this.#keepaliveMs },
+      'the upstream finds our keepalive too fast; raise upstream.keepalive.time',
+    )
   }
 
   endsAtMs(permit: Permit): number {

@@ -338,6 +338,38 @@ describe('GOAWAY of the upstream', () => {
     expect(waiting.outcome).toBe('0')
   })
 
+  test('too_many_pings: the connections to come PING half as often', async () => {
+    const log = new RecordingLog()
+    const pair = pairWith(['a'], { keepaliveMs: 30_000, log })
+    const client = pair.open()
+    const complain = (debug: string): void => {
+      pair.server.connection.writer.goaway(1, H2Code.ENHANCE_YOUR_CALM, debug)
+      pair.settle()
+    }
+    const pingsWithin = async (ms: number): Promise<number> => {
+      const { stats } = pair.server.connection
+      const before = stats.pingsIn
+      await pair.advance(ms, 500)
+      return stats.pingsIn - before
+    }
+    client.unary()
+    pair.settle()
+    expect(await pingsWithin(31_000)).toBe(1)
+    complain('too_many_pings')
+    client.unary()
+    pair.settle()
+    expect(pair.servers).toHaveLength(2)
+    expect(await pingsWithin(59_000)).toBe(0)
+    expect(await pingsWithin(2_000)).toBe(1)
+    // Calm for another reason is not about PINGs.
+    complain('small_data_flood')
+    client.unary()
+    pair.settle()
+    expect(pair.servers).toHaveLength(3)
+    expect(await pingsWithin(61_000)).toBe(1)
+    expect(log.lines.filter((line) => line.includes('keepalive too fast'))).toHaveLength(1)
+  })
+
   test('with a fault of ours: the calls end UNAVAILABLE, never with the code', () => {
     const pair = pairWith(['a'])
     const call = pair.open().unary()
