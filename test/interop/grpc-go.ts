@@ -15,10 +15,10 @@ import { startNodeHttp2Twin } from '../../bench/peers/node-http2.ts'
 import { freePort } from '../support/free-port.ts'
 import { makeAuthority } from '../support/dev-pki.ts'
 import { startGateway } from '../support/gateway-process.ts'
+import { report, type Outcome, type Score } from './scores.ts'
 import { ensure, programPath } from './tools/cache.ts'
 import { grpcGo } from './tools/catalog.ts'
 import { ABSENT, isOnPath, run } from './tools/run.ts'
-import { table } from './tools/table.ts'
 
 const CASES = [
   'empty_unary',
@@ -62,13 +62,6 @@ interface Way {
 const ISSUER = 'https://idp.example.com/realms/opentelemetry'
 const AUDIENCE = 'control-plane'
 const METHODS = '/grpc.testing.*'
-
-const { values: flags } = parseArgs({
-  options: {
-    paths: { type: 'string', default: 'direct,workload,control_plane,control_plane_tls,both,twin' },
-    cases: { type: 'string', default: CASES.join(',') },
-  },
-})
 
 async function prepare(): Promise<Ground> {
   const folder = mkdtempSync(join(tmpdir(), 'authgw-interop-'))
@@ -195,21 +188,22 @@ async function runCase(program: string, way: Way, ground: Ground, name: string):
   return words.replaceAll(ground.token, '<token>').slice(0, 200)
 }
 
-async function main(): Promise<number> {
+/** Runs `names` through each of `paths`, the server's own port being `direct`. */
+export async function judgeCalls(
+  paths: readonly string[] = Object.keys(WAYS),
+  names: readonly string[] = CASES,
+): Promise<Outcome> {
   const standing = await ensure(grpcGo, isOnPath)
   const client = programPath(grpcGo, 'client')
   const serverProgram = programPath(grpcGo, 'server')
-  if (client === null || serverProgram === null) {
-    console.log(`grpc-go ${standing.version} is absent: ${standing.remark}`)
-    return ABSENT
-  }
+  if (client === null || serverProgram === null)
+    return { absent: `grpc-go ${standing.version} is absent: ${standing.remark}` }
   const ground = await prepare()
   const server = await startServer(serverProgram)
-  const names = flags.cases.split(',')
-  const rows: string[][] = []
-  let misses = 0
+  const scores: Score[] = []
   try {
-    for (const path of flags.paths.split(',')) {
+    for (const path of paths) {
+      const fromMs = performance.now()
       const way = await WAYS[path]!(ground, server.port)
       const failed: string[] = []
       for (const name of names) {
@@ -219,16 +213,31 @@ async function main(): Promise<number> {
         console.log(`${path}: ${name}: ${trouble}`)
       }
       await way.stop()
-      misses += failed.length
-      rows.push([path, String(names.length - failed.length), String(names.length), failed.join(' ')])
+      const of = names.length
+      const counts = { passed: of - failed.length, of, wanted: of, skipped: 0 }
+      const seconds = (performance.now() - fromMs) / 1000
+      scores.push({
+        suite: 'grpc-go interop',
+        setting: path,
+        run: 1,
+        ...counts,
+        seconds,
+        trouble: failed.join(' '),
+      })
     }
   } finally {
     server.stop()
     rmSync(ground.folder, { recursive: true, force: true })
   }
-  console.log(`grpc-go ${standing.version}, interop client and server\n`)
-  console.log(table(['path', 'passed', 'of', 'failed'], rows))
-  return misses > 0 ? 1 : 0
+  return { scores }
 }
 
-process.exitCode = await main()
+if (import.meta.main) {
+  const { values: flags } = parseArgs({
+    options: {
+      paths: { type: 'string', default: Object.keys(WAYS).join(',') },
+      cases: { type: 'string', default: CASES.join(',') },
+    },
+  })
+  process.exitCode = report(await judgeCalls(flags.paths.split(','), flags.cases.split(',')), ABSENT)
+}

@@ -31,9 +31,13 @@ interface Suite {
 }
 
 const SUITES: Suite[] = [
-  { name: 'h2spec', file: 'h2spec.ts', args: [], components: [h2spec], maxSeconds: 600 },
-  { name: 'h2specd', file: 'h2specd.ts', args: [], components: [h2spec], maxSeconds: 1000 },
-  { name: 'grpc-go interop', file: 'grpc-go.ts', args: [], components: [grpcGo], maxSeconds: 600 },
+  {
+    name: 'conformance',
+    file: 'conformance.ts',
+    args: [],
+    components: [h2spec, grpcGo],
+    maxSeconds: 1500,
+  },
   {
     name: 'multi-cluster pattern',
     file: 'pattern5.ts',

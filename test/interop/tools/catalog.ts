@@ -12,22 +12,21 @@ import { debianPackages, mavenZip, pythonPackage } from './packages.ts'
 
 /**
  * h2spec 2.6.0, 147 strict cases, by the name that Go gives to its commit: the tag has a go.mod without /v2, so it is no
- * version of any module. AUTHGW_H2SPEC_VERSION names another.
+ * version of any module.
  */
 const H2SPEC_COMMIT = 'v0.0.0-20200804131034-70ac22940108'
-const H2SPEC_VERSION = process.env['AUTHGW_H2SPEC_VERSION'] ?? H2SPEC_COMMIT
 const GRPC_GO_VERSION = 'v1.85.0'
 
 export const h2spec = goProgram({
   name: 'h2spec',
-  version: H2SPEC_VERSION === H2SPEC_COMMIT ? '2.6.0' : H2SPEC_VERSION.replace('+incompatible', ''),
+  version: '2.6.0',
   purpose: 'HTTP/2 conformance of a server (h2spec) and a client (h2specd)',
   packages: {
     h2spec: 'github.com/summerwind/h2spec/cmd/h2spec',
     h2specd: 'github.com/summerwind/h2spec/cmd/h2specd',
   },
   modules: [
-    `github.com/summerwind/h2spec@${H2SPEC_VERSION}`,
+    `github.com/summerwind/h2spec@${H2SPEC_COMMIT}`,
     'github.com/fatih/color@v1.19.0',
     'github.com/spf13/cobra@v1.10.2',
     'golang.org/x/net@v0.62.0',
