@@ -111,6 +111,7 @@ async function runFault(bed: Bed, fault: Fault): Promise<FaultResult> {
     drainSeconds: rounded((drainedMs - endMs) / 1_000),
     maxWaiting: stats.maxWaiting,
     tokenFetches: tokenMs.length,
+    minTokenFetchGapSeconds: minGapSeconds(tokenMs, bed.workloadStartsMs),
     tokenFetchesFirstMinute: isPaced ? tokenMs.filter((atMs) => atMs < minuteMs).length : null,
     tokenFetchesPerMinuteAfter: isPaced
       ? rounded(tokenMs.filter((atMs) => atMs >= minuteMs).length / minutesAfter)

@@ -26,6 +26,8 @@ export interface FaultResult {
   readonly drainSeconds: number
   readonly maxWaiting: number
   readonly tokenFetches: number
+  /** Between two attempts of one process; null with less than two. */
+  readonly minTokenFetchGapSeconds: number | null
   /** In the first minute of an outage; null where it is none, or shorter. */
   readonly tokenFetchesFirstMinute: number | null
   readonly tokenFetchesPerMinuteAfter: number | null
@@ -38,9 +40,9 @@ export interface FaultResult {
 
 /** A key set is fetched at most once in 10 s; clocks and the proxy are a little off. */
 const MIN_KEY_GAP_SECONDS = 9.8
-/** What a backoff of 1 s × 2 to 10 s with equal jitter may come to: its smallest draws in the first minute, its mean after. */
-const MAX_TOKEN_FETCHES_FIRST_MINUTE = 14
-const MAX_TOKEN_FETCHES_PER_MINUTE = 9
+/** In the first minute of an outage; then one in 8 s. */
+const MAX_TOKEN_FETCHES_FIRST_MINUTE = 6
+const MAX_TOKEN_FETCHES_PER_MINUTE = 60 / 8
 const RETRYABLE = new Set(['OK', 'UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED'])
 
 /** The smallest gap between attempts of the same process, in seconds. */
@@ -106,7 +108,7 @@ export function tableOf(results: readonly FaultResult[]): string {
     'recovery s',
     'sender s',
   ]
-  const more = ['drain s', 'queue', 'token', 'in 1st min', '/min after', 'keys', 'min gap s', '']
+  const more = ['drain s', 'queue', 'token', 'min gap s', 'in 1st min', '/min after', 'keys', 'min gap s', '']
   const rows = results.map((result) => [
     result.fault,
     String(Math.round(result.seconds)),
@@ -121,6 +123,7 @@ export function tableOf(results: readonly FaultResult[]): string {
     String(result.drainSeconds),
     String(result.maxWaiting),
     String(result.tokenFetches),
+    String(result.minTokenFetchGapSeconds ?? '–'),
     String(result.tokenFetchesFirstMinute ?? '–'),
     String(result.tokenFetchesPerMinuteAfter ?? '–'),
     String(result.keyFetches),

@@ -180,7 +180,7 @@ export class TokenKeeper implements TokenPort {
     this.stats.lastAttemptMs = this.#clock.nowMs() - startMs
     if (!this.#isRunning) return this.#failure('idp_unreachable')
     try {
-      if (outcome instanceof CredentialError) return this.#onFailed(outcome)
+      if (outcome instanceof CredentialError) return this.#onFailed(outcome, startMs)
       return this.#onFetched(outcome, startMs, startWallMs)
     } finally {
       this.#arm()
@@ -258,10 +258,10 @@ export class TokenKeeper implements TokenPort {
     )
   }
 
-  #onFailed(error: CredentialError): TokenReply {
+  #onFailed(error: CredentialError, startMs: number): TokenReply {
     this.stats.failures[error.code]++
     if (OPERATOR_FAULTS.has(error.code)) this.stats.authConfigErrors++
-    this.#pacing.onFailure(this.#clock.nowMs(), error)
+    this.#pacing.onFailure(startMs, this.#clock.nowMs(), error)
     this.#logFailure(error)
     if (this.#trouble?.reason !== error.code)
       this.#trouble = { reason: error.code, sinceMs: this.#clock.wallMs() }

@@ -5,27 +5,32 @@
 import { Backoff } from '../../base/index.ts'
 import type { Clock, CredentialError } from '../../base/index.ts'
 
-/** Attempts while nobody waits, while calls wait, and while the provider refuses our client. */
-const IDLE_BACKOFF = { initialMs: 1_000, maxMs: 30_000 }
-const WAITED_BACKOFF = { initialMs: 1_000, maxMs: 10_000 }
-/** Equal jitter makes 30 … 60 s of the first step. */
+/**
+ * From the start of a failed attempt to the start of the next, while calls wait. Six attempts fall into a minute at most, and
+ * the end of an outage is noticed within 11 s: exporters come back after 5 s and more, so that asking sooner serves nobody.
+ */
+const WAITED_GAP_MS = 10_000
+/** The same while nobody waits: doubled up to this, which with its jitter is just below 30 s. */
+const IDLE_MAX_GAP_MS = 27_000
+/** What is drawn at random on top, so that gateways that failed together do not stay together. */
+const JITTER_SHARE = 0.1
+/** While the provider refuses our client. Equal jitter makes 30 … 60 s of the first step. */
 const REFUSED_BACKOFF = { initialMs: 60_000, maxMs: 300_000 }
-/** However short the life of a token, attempts are this far apart. */
+/** However short the life of a token, or long a failed attempt, there is this much between attempts. */
 const MIN_SPACING_MS = 1_000
 
 /** The spacing of one identity's attempts. Moments are monotonic ms. */
 export class AttemptPacing {
-  readonly #idle: Backoff
-  readonly #waited: Backoff
+  readonly #clock: Clock
   readonly #refused: Backoff
+  /** Since the last success; refusals of our client count apart. */
+  #failureCount = 0
   #earliestMs = -Infinity
   #nextMs = Infinity
 
   constructor(clock: Clock) {
-    const random = (): number => clock.random()
-    this.#idle = new Backoff(IDLE_BACKOFF, random)
-    this.#waited = new Backoff(WAITED_BACKOFF, random)
-    this.#refused = new Backoff(REFUSED_BACKOFF, random)
+    this.#clock = clock
+    this.#refused = new Backoff(REFUSED_BACKOFF, () => clock.random())
   }
 
   /** Before this not even a waiting call starts an attempt. */
@@ -45,18 +50,24 @@ export class AttemptPacing {
 
   /** An attempt that began at `startMs` succeeded; the next is due at `nextMs`. */
   onSuccess(startMs: number, nextMs: number): void {
-    for (const backoff of [this.#idle, this.#waited, this.#refused]) backoff.reset()
+    this.#refused.reset()
+    this.#failureCount = 0
     this.#earliestMs = startMs + MIN_SPACING_MS
     this.#nextMs = Math.max(nextMs, this.#earliestMs)
   }
 
-  /** An attempt failed at `nowMs`. */
-  onFailure(nowMs: number, error: CredentialError): void {
-    const isRefused = error.code === 'invalid_client'
-    const idleMs = (isRefused ? this.#refused : this.#idle).nextDelayMs()
-    const waitedMs = isRefused ? idleMs : Math.min(this.#waited.nextDelayMs(), idleMs)
-    const askedMs = error.retryAfterMs ?? 0
-    this.#earliestMs = nowMs + Math.max(waitedMs, askedMs)
-    this.#nextMs = nowMs + Math.max(idleMs, askedMs)
+  /** An attempt that began at `startMs` failed at `nowMs`. */
+  onFailure(startMs: number, nowMs: number, error: CredentialError): void {
+    const soonestMs = nowMs + Math.max(error.retryAfterMs ?? 0, MIN_SPACING_MS)
+    if (error.code === 'invalid_client') {
+      this.#earliestMs = Math.max(nowMs + this.#refused.nextDelayMs(), soonestMs)
+      this.#nextMs = this.#earliestMs
+      return
+    }
+    const jitter = 1 + JITTER_SHARE * this.#clock.random()
+    const idleGapMs = Math.min(WAITED_GAP_MS * 2 ** this.#failureCount, IDLE_MAX_GAP_MS)
+    this.#failureCount = Math.min(this.#failureCount + 1, 10)
+    this.#earliestMs = Math.max(startMs + WAITED_GAP_MS * jitter, soonestMs)
+    this.#nextMs = Math.max(startMs + idleGapMs * jitter, soonestMs)
   }
 }

@@ -33,11 +33,12 @@ export function isBufferCapped(expiryBufferMs: number, lifeMs: number): boolean 
  * @param random a number in [0, 1)
  */
 export function refreshAfterMs(lifeMs: number, expiryBufferMs: number | null, random: number): number {
-  if (lifeMs < SHORT_LIFE_MS) return lifeMs / 2
+  const jitterMs = random * JITTER_SHARE * lifeMs
+  if (lifeMs < SHORT_LIFE_MS) return lifeMs / 2 - jitterMs
   const shareMs = lifeMs * LEAD_SHARE
   const leadMs =
     expiryBufferMs === null
       ? Math.min(Math.max(shareMs, MIN_LEAD_MS), MAX_LEAD_MS)
       : Math.max(Math.min(expiryBufferMs, shareMs), unusedTailMs(lifeMs))
-  return lifeMs - leadMs - random * JITTER_SHARE * lifeMs
+  return lifeMs - leadMs - jitterMs
 }

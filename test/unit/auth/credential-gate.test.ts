@@ -233,17 +233,19 @@ describe('a call without a token at hand (no-loss.md rows 1, 2, 4)', () => {
     })
   })
 
-  test('is refused with the class of the fault as soon as the attempt fails', async () => {
-    const { gate, keeper, source } = setUp()
+  test('is refused with the class of the fault as soon as the attempt fails, and the time to the next', async () => {
+    const { gate, keeper, source, clock } = setUp()
     source.fail = UNREACHABLE
     keeper.start()
     expect(await gate.admit(call())).toMatchObject({
       reason: 'credential_unavailable',
       status: 14,
-      retryDelaySeconds: 1,
+      retryDelaySeconds: 10,
       text: 'authgw: token unavailable: idp_unreachable',
     })
-    expect(gate.stats.unavailable).toBe(1)
+    await clock.advance(6_000)
+    expect(await gate.admit(call())).toMatchObject({ retryDelaySeconds: 5 })
+    expect(gate.stats.unavailable).toBe(2)
   })
 
   test('is refused at once while the next attempt is further away than it can wait, until that is near', async () => {

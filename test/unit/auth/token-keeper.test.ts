@@ -83,7 +83,8 @@ describe('when a token is refreshed', () => {
     [100, 0, 80_000],
     [50, 0, 40_000],
     [49, 0, 24_500],
-    [10, 1, 5_000],
+    [10, 0, 5_000],
+    [10, 1, 4_500],
     [3_600, 0, 3_300_000],
     [0.5, 0, 1_000],
   ])('a life of %d s with jitter %d: after %d ms, in the background', async (life, random, afterMs) => {
@@ -242,52 +243,96 @@ describe('when the provider is ill', () => {
     expect(warnings().slice(1)).toEqual([expect.stringContaining('the last good token has expired')])
   })
 
-  test('while nobody waits, attempts are spaced 1 s, doubled up to 30 s', async () => {
-    const { keeper, clock, endpoint } = setUp({}, { tokenUrl: TOKEN_URL })
-    clock.randomValue = 0.999999
-    endpoint.answer = down
-    keeper.start()
-    await settle()
-    expect(await attemptTimes(clock, endpoint, 125_000)).toEqual([
-      1_000, 3_000, 7_000, 15_000, 31_000, 61_000, 91_000, 121_000,
-    ])
-  })
-
-  test('while calls wait, up to 10 s', async () => {
-    const { keeper, clock, endpoint } = setUp({}, { tokenUrl: TOKEN_URL })
-    clock.randomValue = 0.999999
-    endpoint.answer = down
-    keeper.start()
-    await settle()
-    const seen: number[] = []
-    for (let second = 1; second <= 60; second++) {
-      void keeper.requestToken({ rejectedGeneration: null, waitMs: 0 })
-      const count = endpoint.requests.length
-      await clock.advance(1_000)
-      if (endpoint.requests.length > count) seen.push(second)
+  test('while nobody waits, attempts are 10 s apart, then 20 s, then 27 s, and up to a tenth more', async () => {
+    const seen = async (randomValue: number): Promise<number[]> => {
+      const { keeper, clock, endpoint } = setUp({}, { tokenUrl: TOKEN_URL })
+      clock.randomValue = randomValue
+      endpoint.answer = down
+      keeper.start()
+      await settle()
+      return attemptTimes(clock, endpoint, 125_000)
     }
-    expect(seen).toEqual([1, 3, 7, 15, 25, 35, 45, 55])
+    expect(await seen(0)).toEqual([10_000, 30_000, 57_000, 84_000, 111_000])
+    expect(await seen(0.999999)).toEqual([11_000, 33_000, 62_750, 92_500, 122_250])
   })
 
-  test('a call that comes during a long pause shortens it', async () => {
+  test.each([
+    [0, [10, 20, 30, 40, 50, 60]],
+    [0.999999, [11, 22, 33, 44, 55, 66]],
+  ])(
+    'while calls wait, attempts are 10 to 11 s apart from the first failure on',
+    async (randomValue, due) => {
+      const { keeper, clock, endpoint } = setUp({}, { tokenUrl: TOKEN_URL })
+      clock.randomValue = randomValue
+      endpoint.answer = down
+      keeper.start()
+      await settle()
+      const seen: number[] = []
+      for (let second = 1; second <= 66; second++) {
+        void keeper.requestToken({ rejectedGeneration: null, waitMs: 0 })
+        const count = endpoint.requests.length
+        await clock.advance(1_000)
+        if (endpoint.requests.length > count) seen.push(second)
+      }
+      expect(seen).toEqual(due)
+    },
+  )
+
+  test('an outage costs at most 6 attempts in its first minute, wherever in the life of a token it begins', async () => {
+    for (let beginsAtMs = 250; beginsAtMs <= 5_000; beginsAtMs += 250) {
+      const { keeper, clock, endpoint } = setUp({}, { tokenUrl: TOKEN_URL })
+      clock.randomValue = 0
+      endpoint.answer = tokenAnswer({ expires_in: 10 })
+      keeper.start()
+      await clock.advance(beginsAtMs)
+      endpoint.answer = down
+      const count = endpoint.requests.length
+      for (let second = 0; second < 60; second++) {
+        void keeper.requestToken(NEED)
+        await clock.advance(1_000)
+      }
+      expect(endpoint.requests.length - count).toBeLessThanOrEqual(6)
+      keeper.close()
+    }
+  })
+
+  test('the pause runs from the start of an attempt: one that hung for 5 s is followed after 5 s more', async () => {
     const { keeper, clock, endpoint } = setUp({}, { tokenUrl: TOKEN_URL })
-    clock.randomValue = 0.999999
-    endpoint.answer = down
+    clock.randomValue = 0
+    endpoint.answer = () => new Promise<Response>(() => {})
     keeper.start()
-    await clock.advance(62_000)
-    const reply = await keeper.requestToken(NEED)
-    expect(reply).toMatchObject({ kind: 'failure', reason: 'idp_unreachable' })
-    expect((reply as { retryInMs: number }).retryInMs).toBeLessThan(10_000)
-    expect(await attemptTimes(clock, endpoint, 12_000, 1_000)).toEqual([9_000])
+    await clock.advance(6_000)
+    expect(await keeper.requestToken(NEED)).toEqual({
+      kind: 'failure',
+      reason: 'idp_timeout',
+      retryInMs: 4_000,
+    })
+    endpoint.answer = tokenAnswer()
+    await clock.advance(3_999)
+    expect(endpoint.requests.length).toBe(1)
+    await clock.advance(1)
+    expect(current(keeper)).toBe('token-2')
   })
 
-  test('half of each pause is random, so that pods do not return together', async () => {
+  test('attempts that take longer than the pause are a second apart', async () => {
+    const { keeper, clock, endpoint } = setUp({ timeoutMs: 30_000 }, { tokenUrl: TOKEN_URL })
+    endpoint.answer = () => new Promise<Response>(() => {})
+    keeper.start()
+    await clock.advance(30_999)
+    expect(endpoint.requests.length).toBe(1)
+    await clock.advance(1)
+    expect(endpoint.requests.length).toBe(2)
+  })
+
+  test('a call that comes during a long pause shortens it to the time that is left of 10 s', async () => {
     const { keeper, clock, endpoint } = setUp({}, { tokenUrl: TOKEN_URL })
     clock.randomValue = 0
     endpoint.answer = down
     keeper.start()
-    await settle()
-    expect(await attemptTimes(clock, endpoint, 8_000)).toEqual([500, 1_500, 3_500, 7_500])
+    await clock.advance(62_000)
+    const reply = await keeper.requestToken(NEED)
+    expect(reply).toEqual({ kind: 'failure', reason: 'idp_unreachable', retryInMs: 5_000 })
+    expect(await attemptTimes(clock, endpoint, 6_000, 1_000)).toEqual([5_000])
   })
 
   test('a refused client is tried again after 30 s, then up to 5 min, and counted as an operator fault', async () => {
@@ -328,8 +373,9 @@ describe('when the provider is ill', () => {
     keeper.start()
     await settle()
     endpoint.discovery = () => json({ issuer: ISSUER, token_endpoint: TOKEN_URL })
+    await clock.advance(9_000)
     const reply = keeper.requestToken(NEED)
-    await clock.advance(1_000)
+    await clock.advance(2_000)
     expect(await reply).toEqual({ kind: 'token', generation: 1 })
   })
 
@@ -485,7 +531,7 @@ describe('when the clocks differ', () => {
     keeper.start()
     await settle()
     endpoint.answer = down
-    await clock.advance(280_000)
+    await clock.advance(270_000)
     const count = endpoint.requests.length
     clock.jumpWall(3_600_000)
     expect(await keeper.requestToken(NEED)).toEqual({ kind: 'token', generation: 2 })
@@ -555,10 +601,10 @@ describe('a token from a file', () => {
     await settle()
     expect(keeper.degraded?.reason).toBe('token_unusable')
     delete files['/token']
-    await clock.advance(2_000)
+    await clock.advance(11_000)
     expect(keeper.degraded?.reason).toBe('secret_unreadable')
     files['/token'] = expiringIn(clock, 600, 'third')
-    await clock.advance(10_000)
+    await clock.advance(22_000)
     expect(keeper.degraded).toBeNull()
   })
 
