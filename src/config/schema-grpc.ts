@@ -93,7 +93,7 @@ const upstreamKeys = section(
     sending_queue: withoutEffect('authgw keeps no queue; the collector’s exporter does'),
     retry_on_failure: withoutEffect('the collector’s exporter retries; authgw answers so that it can'),
     timeout: withoutEffect('the deadline of each call is kept'),
-    wait_for_ready: withoutEffect('a call waits at most 2 s for a connection'),
+    wait_for_ready: withoutEffect('a call waits for a connection as long as limits.egress_wait says'),
     read_buffer_size: withoutEffect('buffers follow the flow-control windows'),
     write_buffer_size: withoutEffect('buffers follow the flow-control windows'),
   },

@@ -127,6 +127,20 @@ export const limitsSection = section(
       0,
     ).prefault('16MiB'),
     max_call_replay_size: size('Octets of one request kept for that.', 0).prefault('1MiB'),
+    max_replays: count(
+      'Times that one call is sent again at most; then it is answered UNAVAILABLE.',
+      0,
+      100,
+    ).prefault(3),
+    max_egress_connections: count(
+      'Connections to one address of the upstream at most, of each worker; another one opens when those there have no room.',
+      1,
+      1_000,
+    ).prefault(8),
+    egress_wait: duration(
+      'How long a call waits for room on one of them, and never longer than 60 % of its deadline; then it is answered UNAVAILABLE.',
+      { minMs: 0, maxMs: 60_000 },
+    ).prefault('2s'),
     per_client: perClientSection.prefault({}),
   },
   'authgw',

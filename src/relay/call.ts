@@ -51,8 +51,6 @@ import { RELAY_REASONS, type RelayReason } from './reasons.ts'
 import { ReplayHold } from './replay.ts'
 import { httpReason, readResponse, type ResponseReading } from './response.ts'
 
-/** Times that one call may be begun again (rows 5 and 14). */
-const MAX_REPLAYS = 3
 /** A call waits at most this share of its deadline for a connection (rows 4 and 21). */
 const WAIT_SHARE = 0.6
 /** A deadline goes out less the time that the call was held here, where that is more than this share of it. */
@@ -390,9 +388,8 @@ export class Call implements Waiter {
   }
 
   #canReplay(): boolean {
-    return (
-      !this.#hasForwardedHead && this.#hold !== null && this.#hold.isActive && this.#replayCount < MAX_REPLAYS
-    )
+    const isHeld = !this.#hasForwardedHead && this.#hold !== null && this.#hold.isActive
+    return isHeld && this.#replayCount < this.#relay.maxReplays
   }
 
   /** Puts the call back to before its egress stream: everything that was sent waits again. */

@@ -39,6 +39,8 @@ export interface RelayContext {
   readonly maxStreamDurationMs: number
   /** A call waits so many ms at most for an egress connection (row 21). */
   readonly egressWaitMs: number
+  /** Times that one call may be begun again (rows 5 and 14). */
+  readonly maxReplays: number
   /** Monotonic ms at which calls under `permit` end; Infinity for never. */
   endsAtMs(permit: Permit): number
   egressHead(plan: HeadPlan, permit: Permit): HeaderList

@@ -33,6 +33,8 @@ const MAX_SHARED_HEADS = 256
 /** architecture.md §3: calls wait so long for an egress connection with room, and so many are made to one address. */
 const EGRESS_WAIT_MS = 2000
 const MAX_EGRESS_CONNECTIONS = 8
+/** Times that one call may be begun again (rows 5 and 14). */
+const MAX_REPLAYS = 3
 
 /** To this at most the time between keepalive PINGs is doubled: past it a dead peer would never be noticed. */
 const MAX_KEEPALIVE_MS = 3_600_000
@@ -80,6 +82,8 @@ export interface RelayOptions {
   readonly egressWaitMs?: number
   /** Egress connections to one address at most. Default 8. */
   readonly maxEgressConnections?: number
+  /** Times that one call may be begun again. Default 3. */
+  readonly maxReplays?: number
 }
 
 /** What an ingress connection carries. */
@@ -105,6 +109,7 @@ export class Relay implements IngressAcceptor, RelayContext {
   readonly dropsReason: boolean
   readonly maxStreamDurationMs: number
   readonly egressWaitMs: number
+  readonly maxReplays: number
   readonly #options: RelayOptions
   readonly #ingress = new Set<H2Connection>()
   readonly #sharedHeads = new Map<string, HeaderList>()
@@ -129,6 +134,7 @@ export class Relay implements IngressAcceptor, RelayContext {
     this.dropsReason = options.dropsReason
     this.maxStreamDurationMs = options.maxStreamDurationMs ?? Infinity
     this.egressWaitMs = options.egressWaitMs ?? EGRESS_WAIT_MS
+    this.maxReplays = options.maxReplays ?? MAX_REPLAYS
     this.#keepaliveMs = options.keepaliveMs
     this.stats = new RelayStats(options.knownMethods, options.perClient)
     this.#ingressHandler = new IngressHandler(this)

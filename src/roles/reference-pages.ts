@@ -7,7 +7,15 @@ import { CREDENTIAL_ERRORS, FAULTS, TRANSPORT_ERRORS } from '../base/index.ts'
 import { formatDuration, formatSize, limitKeys } from '../config/index.ts'
 import { grpcStatusName } from '../grpc/index.ts'
 import { LIMITS } from '../h2/index.ts'
-import { CONNECT_TIMEOUT_MS, MAX_BODY_BYTES, MAX_WAITING_BYTES } from '../net/index.ts'
+import {
+  CONNECT_TIMEOUT_MS,
+  FINISH_MS,
+  HONEST_HANDSHAKE_MS,
+  LINGER_MS,
+  MAX_BODY_BYTES,
+  MAX_WAITING_BYTES,
+  RESERVED_FILES,
+} from '../net/index.ts'
 import { RELAY_REASONS } from '../relay/index.ts'
 import { renderMetricsDoc } from '../telemetry/index.ts'
 
@@ -73,6 +81,30 @@ const FIXED_NET_LIMITS: readonly FixedLimit[] = [
     text: 'Then the connection gives no more until it has drained.',
   },
   {
+    subject: 'file descriptors kept in reserve',
+    unit: 'count',
+    value: RESERVED_FILES,
+    text: 'For the upstream, files and the admin endpoint: `max_connections` is never more than `ulimit -n` less these.',
+  },
+  {
+    subject: 'TLS handshake under way that gives way to a new one',
+    unit: 'ms',
+    value: HONEST_HANDSHAKE_MS,
+    text: 'When there are `max_pending_handshakes`, the oldest goes if it is older than this; else the new one is refused.',
+  },
+  {
+    subject: 'time to read a last GOAWAY',
+    unit: 'ms',
+    value: LINGER_MS,
+    text: 'After a fault what the peer sends is discarded for so long; then the socket is cut.',
+  },
+  {
+    subject: 'time for an orderly end to leave the socket',
+    unit: 'ms',
+    value: FINISH_MS,
+    text: 'Then the socket is cut.',
+  },
+  {
     subject: 'connection attempt to an upstream',
     unit: 'ms',
     value: CONNECT_TIMEOUT_MS,
@@ -101,7 +133,7 @@ export function renderLimitsPage(): string {
         .filter(({ key }) => ofConnections.has(key))
         .map(({ key, defaultText }) => row(key, defaultText, ofConnections.get(key)!)),
     ].join('\n'),
-    '`max_concurrent_streams` is 250, and 1000 on loopback and UNIX sockets.',
+    '`max_concurrent_streams` is 250, and 1000 on loopback and UNIX sockets. The largest message is `listen.max_recv_msg_size_mib`, 64 MiB: a larger one is refused with RESOURCE_EXHAUSTED when its length is read.',
     '## Of listeners, clients and the process',
     [
       '| key | default | what it bounds |',

@@ -142,6 +142,20 @@ describe('Row 14: the upstream has not begun the call', () => {
     expect(pair.leftovers).toEqual(NOTHING_LEFT)
   })
 
+  test('as often as max_replays says, and not once more', () => {
+    for (const maxReplays of [0, 1]) {
+      const { pair, call, server } = begun({ maxReplays })
+      for (let i = 0; i <= maxReplays; i++) {
+        expect(call.outcome).toBe('open')
+        server.last.rst(H2Code.REFUSED_STREAM)
+        pair.settle()
+      }
+      expect(server.calls).toHaveLength(maxReplays + 1)
+      expect(call.outcome).toBe('14 RI 1 egress_closed')
+      expect(pair.leftovers).toEqual(NOTHING_LEFT)
+    }
+  })
+
   test('never once a part of the answer was passed', () => {
     const { pair, call, server } = begun()
     server.last.sendHead()
