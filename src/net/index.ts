@@ -27,7 +27,14 @@ export type { LivePeer } from './peer-recheck.ts'
 export { PrivateFiles } from './private-file.ts'
 export { certificatePeer, parseAltNames } from './peer-identity.ts'
 export type { AltName } from './peer-identity.ts'
-export { FINISH_MS, LINGER_MS, MAX_WAITING_BYTES, Pump } from './pump.ts'
+export {
+  FINISH_MS,
+  LINGER_MS,
+  MAX_WAITING_BYTES,
+  MAX_WAITING_IN_ALL_BYTES,
+  MIN_WAITING_BYTES,
+  Pump,
+} from './pump.ts'
 export type { PumpOptions, PumpedConnection } from './pump.ts'
 export type { LookupAll } from './resolver.ts'
 export { NetStats } from './stats.ts'

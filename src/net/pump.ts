@@ -57,6 +57,15 @@ export interface PumpOptions {
  */
 export const MAX_WAITING_BYTES = 1024 * 1024
 
+/**
+ * Octets that may wait in all sockets of a worker before each has to do with `MIN_WAITING_BYTES`: peers that do not read
+ * come by the thousand, and what waits here is nobody's window any more.
+ */
+export const MAX_WAITING_IN_ALL_BYTES = 4 * 1024 * 1024
+
+/** What each socket may hold even then: the high-water mark of a socket, so that 'drain' follows. */
+export const MIN_WAITING_BYTES = 64 * 1024
+
 /** After a fault, how long to read and discard: closing with unread octets would make the kernel drop the GOAWAY. */
 export const LINGER_MS = 250
 
@@ -88,6 +97,8 @@ export class Pump implements Flushable {
   #isTold = false
   #error: TransportError | null = null
   #timer: Timer | null = null
+  /** What this socket has in `stats.socketBytesWaiting`. */
+  #countedBytes = 0
 
   constructor(options: PumpOptions) {
     const { socket, connection } = options
@@ -125,12 +136,15 @@ export class Pump implements Flushable {
     const { socket, connection } = this
     if (this.#isOver || this.#isEnding) return
     const waiting = socket.writableLength
+    this.#count(waiting)
+    const isCrowded = this.#stats.socketBytesWaiting - waiting >= MAX_WAITING_IN_ALL_BYTES
+    const maxWaiting = isCrowded ? MIN_WAITING_BYTES : MAX_WAITING_BYTES
     // The write that went over the mark returned false: 'drain' will come. A last GOAWAY does not wait for it.
-    if (waiting >= MAX_WAITING_BYTES && !connection.isFinished) return
+    if (waiting >= maxWaiting && !connection.isFinished) return
     const out = this.#out
     try {
       if (waiting === 0) connection.recycle()
-      const bytes = connection.drain(out, MAX_WAITING_BYTES - waiting)
+      const bytes = connection.drain(out, Math.max(0, maxWaiting - waiting))
       if (this.#isIngress) this.#stats.ingressBytesOut += bytes
       else this.#stats.egressBytesOut += bytes
       const count = out.length
@@ -142,6 +156,7 @@ export class Pump implements Flushable {
         socket.uncork()
       }
       out.length = 0
+      this.#count(socket.writableLength)
     } catch (error) {
       this.#onBug(error)
       return
@@ -199,8 +214,15 @@ export class Pump implements Flushable {
     }
   }
 
+  /** Notes what waits in the socket now. */
+  #count(waitingBytes: number): void {
+    this.#stats.socketBytesWaiting += waitingBytes - this.#countedBytes
+    this.#countedBytes = waitingBytes
+  }
+
   #onDrain(): void {
     this.#turn.begin()
+    this.#count(this.socket.writableLength)
     if (this.connection.hasOutput || this.connection.isFinished) this.flush()
   }
 
@@ -249,6 +271,7 @@ export class Pump implements Flushable {
   #over(): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#count(0)
     this.#timer?.cancel()
     this.#turn.begin()
     this.#tell(this.#isEnding ? null : (this.#error ?? this.#closedByPeer()))

@@ -38,6 +38,8 @@ export class NetStats {
   ingressBytesOut = 0
   egressBytesIn = 0
   egressBytesOut = 0
+  /** Octets that wait in sockets now, because their peers do not read them. */
+  socketBytesWaiting = 0
   /** Times a socket was not read for a while, because its peer does not read our answers. */
   readPauses = 0
   resolutions = 0

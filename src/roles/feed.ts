@@ -125,6 +125,7 @@ export function feedMachine(machine: Machine): void {
   })
   metrics.addCounter('authgw_peers_closed_total', { reason: 'untrusted' }, () => netStats.peersUntrusted)
   metrics.addCounter('authgw_peers_closed_total', { reason: 'expired' }, () => netStats.peersExpired)
+  metrics.addGauge('authgw_socket_waiting_bytes', {}, () => netStats.socketBytesWaiting)
   metrics.addCounter('authgw_read_pauses_total', {}, () => netStats.readPauses)
   metrics.addCounter('authgw_loop_late_total', {}, () => netStats.loopLate)
   metrics.addCounter('authgw_bugs_total', {}, () => netStats.bugs)

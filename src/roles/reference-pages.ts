@@ -14,6 +14,8 @@ import {
   LINGER_MS,
   MAX_BODY_BYTES,
   MAX_WAITING_BYTES,
+  MAX_WAITING_IN_ALL_BYTES,
+  MIN_WAITING_BYTES,
   RESERVED_FILES,
 } from '../net/index.ts'
 import { RELAY_REASONS } from '../relay/index.ts'
@@ -79,6 +81,12 @@ const FIXED_NET_LIMITS: readonly FixedLimit[] = [
     unit: 'bytes',
     value: MAX_WAITING_BYTES,
     text: 'Then the connection gives no more until it has drained.',
+  },
+  {
+    subject: 'octets that wait in all sockets of a worker',
+    unit: 'bytes',
+    value: MAX_WAITING_IN_ALL_BYTES,
+    text: `Then no socket takes more than ${formatSize(MIN_WAITING_BYTES)}.`,
   },
   {
     subject: 'file descriptors kept in reserve',

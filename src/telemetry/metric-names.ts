@@ -203,6 +203,11 @@ export const METRICS = {
   // Memory and limits.
   authgw_held_bytes: gauge('h2', 'Octets of DATA read on one leg and not yet taken by the other.', {}),
   authgw_held_limit_bytes: gauge('h2', 'Most octets that may be held, from the configuration.', {}),
+  authgw_socket_waiting_bytes: gauge(
+    'net',
+    'Octets that wait in sockets because their peers do not read them.',
+    {},
+  ),
   authgw_replay_held_bytes: gauge('relay', 'Octets of requests kept for a replay.', {}),
   authgw_limit_breaches_total: counter('h2', 'Protocol faults of peers and limits they broke.', {
     token: 'fault token as in `docs/errors.md`; every token is present from the start',

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { TransportError, Turn } from '../../../src/base/index.ts'
 import { MAX_WAITING_BYTES, NetStats, Pump } from '../../../src/net/index.ts'
-import { FINISH_MS, LINGER_MS } from '../../../src/net/pump.ts'
+import { FINISH_MS, LINGER_MS, MAX_WAITING_IN_ALL_BYTES, MIN_WAITING_BYTES } from '../../../src/net/pump.ts'
 import { FakeClock, settle } from '../../support/fake-clock.ts'
 import { PlainConnection } from '../../support/pumped.ts'
 
@@ -163,6 +163,30 @@ describe('writing', () => {
     await settle()
     expect(connection.queuedBytes).toBe(0)
     expect(socket.writes.flat()).toHaveLength(41)
+  })
+
+  test('holds little of each, when much waits in others: peers that do not read come by the thousand', async () => {
+    stats.socketBytesWaiting = MAX_WAITING_IN_ALL_BYTES
+    const pump = makePump()
+    socket.isStuck = true
+    const piece = Buffer.alloc(MIN_WAITING_BYTES / 2)
+    connection.send(...Array.from({ length: 40 }, () => piece))
+    await settle()
+    expect(connection.drainCalls).toEqual([MIN_WAITING_BYTES])
+    expect(stats.socketBytesWaiting).toBe(MAX_WAITING_IN_ALL_BYTES + MIN_WAITING_BYTES)
+    // The others have drained: now it may hold as much as any.
+    stats.socketBytesWaiting -= MAX_WAITING_IN_ALL_BYTES
+    socket.unstick()
+    await settle()
+    expect(connection.queuedBytes).toBe(0)
+    expect(stats.socketBytesWaiting).toBe(0)
+    socket.isStuck = true
+    connection.send(...Array.from({ length: 40 }, () => piece))
+    await settle()
+    expect(socket.writableLength).toBe(MAX_WAITING_BYTES)
+    expect(stats.socketBytesWaiting).toBe(MAX_WAITING_BYTES)
+    pump.destroy(new TransportError('local_close', 'the test is over'))
+    expect(stats.socketBytesWaiting).toBe(0)
   })
 
   test('gives the connection only the room that is left', async () => {
