@@ -4,8 +4,11 @@
  */
 import type { H2Connection } from '../h2/index.ts'
 
-/** From this share of what the process may hold, memory counts as short: the rest is for requests that wait for the upstream. */
-export const SHORT_SHARE = 0.5
+/**
+ * From this share of what the process may hold, memory counts as short: the rest is for requests that wait for the upstream.
+ * A third of 48 MiB: a few hundred KiB of requests, for answers that nobody takes, must not cost a hundred times as much.
+ */
+export const SHORT_SHARE = 1 / 3
 /** A caller with less than this unread is not worth it, in octets. */
 const MIN_UNREAD_BYTES = 256 * 1024
 
