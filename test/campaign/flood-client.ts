@@ -1,7 +1,8 @@
 /**
- * One client over mTLS that opens a connection again when it is closed on it; as a worker, an honest caller at a steady
- * pace, so that its times are its own and not those of the flood beside it.
+ * Callers over mTLS on threads of their own, so that their times are theirs and not those of what else the process does:
+ * loud ones that attack or are merely many, and a quiet honest one whose answers are timed.
  */
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:http2'
 import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2'
@@ -12,6 +13,7 @@ import { exportPath } from '../support/otlp-proto.ts'
 
 const GRPC_FRAME = Buffer.alloc(5)
 const PATH = exportPath('traces')
+const TICK_MS = 5
 
 /** Where a client finds the gateway and its certificates. */
 export interface FloodTarget {
@@ -19,8 +21,36 @@ export interface FloodTarget {
   readonly folder: string
 }
 
-/** The client. */
-export class FloodClient {
+/** What the tokens of a caller are made of: one good token, used as it is, under a random key id, or with another signature. */
+export interface TokenRecipe {
+  readonly kind: 'as it is' | 'random kid' | 'forged signature'
+  readonly token: string
+}
+
+/** One caller. */
+export interface CallerTerms {
+  readonly target: FloodTarget
+  readonly tokens: TokenRecipe
+  readonly perSecond: number
+  /** Calls in all; Infinity until it is stopped. */
+  readonly count: number
+  readonly connections: number
+  /** Calls in flight at most: an attacker does not wait, but sockets have ends. */
+  readonly maxInFlight: number
+}
+
+/** What it has seen. */
+export interface CallerReport {
+  readonly sent: number
+  readonly seconds: number
+  /** Answers by grpc-status; `cut` for calls whose connection was closed on them. */
+  readonly answers: Readonly<Record<string, number>>
+  /** Of the calls with a good token, ascending; the first second is left out. */
+  readonly timesMs: readonly number[]
+}
+
+/** One connection, opened again when it is closed on its calls. */
+class FloodClient {
   #session: ClientHttp2Session | null = null
   readonly #target: FloodTarget
 
@@ -29,28 +59,25 @@ export class FloodClient {
   }
 
   /** Ends with the grpc-status, or `cut` when the connection was closed on the call. */
-  call(token: string): Promise<string> {
-    const session = this.#open()
-    return new Promise((resolve) => {
-      let status = 'cut'
-      const stream = session.request({
-        ':method': 'POST',
-        ':path': PATH,
-        'content-type': 'application/grpc',
-        te: 'trailers',
-        authorization: `Bearer ${token}`,
-      })
-      const read = (fields: IncomingHttpHeaders): void => {
-        const found = fields['grpc-status']
-        if (typeof found === 'string') status = found
-      }
-      stream.on('response', read)
-      stream.on('trailers', read)
-      stream.on('error', () => {})
-      stream.on('close', () => resolve(status))
-      stream.resume()
-      stream.end(GRPC_FRAME)
+  call(token: string, onEnd: (status: string) => void): void {
+    let status = 'cut'
+    const stream = this.#open().request({
+      ':method': 'POST',
+      ':path': PATH,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      authorization: `Bearer ${token}`,
     })
+    const read = (fields: IncomingHttpHeaders): void => {
+      const found = fields['grpc-status']
+      if (typeof found === 'string') status = found
+    }
+    stream.on('response', read)
+    stream.on('trailers', read)
+    stream.on('error', () => {})
+    stream.on('close', () => onEnd(status))
+    stream.resume()
+    stream.end(GRPC_FRAME)
   }
 
   close(): void {
@@ -72,31 +99,35 @@ export class FloodClient {
   }
 }
 
-/** What an honest caller is told. */
-interface HonestTerms {
-  readonly target: FloodTarget
-  readonly token: string
-  readonly perSecond: number
+function tokenMaker({ kind, token }: TokenRecipe): (number: number) => string {
+  const [header, claims, signature] = token.split('.') as [string, string, string]
+  if (kind === 'as it is') return () => token
+  if (kind === 'forged signature')
+    return (number) => `${header}.${claims}.${number.toString(36).padStart(8, 'A')}${signature.slice(8)}`
+  const decoded = JSON.parse(Buffer.from(header, 'base64url').toString()) as object
+  const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+  return () => `${encode({ ...decoded, kid: randomUUID() })}.${claims}.${signature}`
 }
 
-/** What it has seen. */
-export interface HonestReport {
-  /** Ascending. */
-  readonly timesMs: readonly number[]
-  readonly failures: number
+/** A caller that runs. */
+export interface RunningCaller {
+  /** Resolves when it has made all its calls, or was stopped, and each was answered. */
+  readonly ended: Promise<CallerReport>
+  stop(): Promise<CallerReport>
 }
 
-/** Starts honest calls on a thread of their own; `stop` gives what they saw. */
-export async function startHonest(terms: HonestTerms): Promise<{ stop(): Promise<HonestReport> }> {
+/** Starts a caller on a thread of its own; resolves when it is connected. */
+export async function startCaller(terms: CallerTerms): Promise<RunningCaller> {
   const worker = new Worker(new URL(import.meta.url), { workerData: terms })
-  await new Promise<void>((resolve, reject) => {
-    worker.once('message', () => resolve())
-    worker.once('error', reject)
-  })
+  const failed = new Promise<never>((_, reject) => worker.once('error', reject))
+  await Promise.race([new Promise((resolve) => worker.once('message', resolve)), failed])
+  const report = new Promise<CallerReport>((resolve) => worker.once('message', resolve))
+  const ended = Promise.race([report, failed])
   return {
+    ended,
     stop() {
       say(worker, 'stop')
-      return new Promise((resolve) => worker.once('message', (report: HonestReport) => resolve(report)))
+      return ended
     },
   }
 }
@@ -106,26 +137,49 @@ function say(port: Worker | MessagePort, message: unknown): void {
   port.postMessage(message, [])
 }
 
-async function runWorker({ target, token, perSecond }: HonestTerms): Promise<void> {
-  const client = new FloodClient(target)
-  const timesMs: number[] = []
-  let failures = 0
-  for (let count = 0; count < 20; count++) await client.call(token)
-  say(parentPort!, 'warm')
-  const timer = setInterval(() => {
-    const startMs = performance.now()
-    const note = (status: string): void => {
-      timesMs.push(performance.now() - startMs)
-      if (status !== '0') failures++
-    }
-    void client.call(token).then(note)
-  }, 1_000 / perSecond)
-  await new Promise((resolve) => parentPort!.once('message', resolve))
-  clearInterval(timer)
-  await sleep(300)
-  client.close()
-  say(parentPort!, { timesMs: timesMs.sort((a, b) => a - b), failures } satisfies HonestReport)
+/** What a caller has under way and behind it. */
+class Tally {
+  readonly answers: Record<string, number> = {}
+  readonly timesMs: number[] = []
+  sent = 0
+  inFlight = 0
+  isStopped = false
 }
 
-if (!isMainThread && workerData !== null && 'perSecond' in (workerData as object))
-  await runWorker(workerData as HonestTerms)
+async function runCaller(terms: CallerTerms): Promise<void> {
+  const { target, tokens, perSecond, count, connections, maxInFlight } = terms
+  const clients = Array.from({ length: connections }, () => new FloodClient(target))
+  const makeToken = tokenMaker(tokens)
+  const tally = new Tally()
+  for (const client of clients) await new Promise<string>((resolve) => client.call(makeToken(0), resolve))
+  parentPort!.once('message', () => (tally.isStopped = true))
+  say(parentPort!, 'warm')
+  const startMs = performance.now()
+  const call = (): void => {
+    const number = tally.sent++
+    const calledMs = performance.now()
+    tally.inFlight++
+    clients[number % connections]!.call(makeToken(number + connections), (status) => {
+      tally.inFlight--
+      tally.answers[status] = (tally.answers[status] ?? 0) + 1
+      if (tokens.kind === 'as it is' && calledMs - startMs > 1_000)
+        tally.timesMs.push(performance.now() - calledMs)
+    })
+  }
+  while (tally.sent < count && !tally.isStopped) {
+    const due = Math.min(count, Math.floor(((performance.now() - startMs) * perSecond) / 1_000))
+    while (tally.sent < due && tally.inFlight < maxInFlight) call()
+    await sleep(TICK_MS)
+  }
+  const seconds = (performance.now() - startMs) / 1_000
+  while (tally.inFlight > 0) await sleep(TICK_MS)
+  for (const client of clients) client.close()
+  const { sent, answers, timesMs } = tally
+  const report: CallerReport = { sent, seconds, answers, timesMs: timesMs.sort((a, b) => a - b) }
+  say(parentPort!, report)
+}
+
+if (!isMainThread && workerData !== null && 'maxInFlight' in (workerData as object)) {
+  await runCaller(workerData as CallerTerms)
+  parentPort!.close()
+}
