@@ -1,6 +1,6 @@
 /**
  * Every limit of the HTTP/2 core and of the work that one peer can cause, with its default.
- * Floor 1; enforces none: the keys and defaults are those of h2/budget.ts, which a test compares.
+ * Floor 1; enforces none: the keys and defaults are those of h2/limits.ts, which a test compares.
  */
 import { count, duration, size } from './fields.ts'
 import { section } from './section.ts'

@@ -26,7 +26,7 @@ import {
   MAX_STREAM_ID,
 } from '../frame/index.ts'
 import { HpackDecoder, HpackEncoder, type HeaderField, type HeaderList } from '../hpack/index.ts'
-import { PeerBudget, type ByteBudget, type H2Limits } from './budget.ts'
+import { PeerBudget, type ByteBudget } from './budget.ts'
 import {
   RESET_BY_CLOSE,
   RESET_BY_FAULT,
@@ -35,6 +35,7 @@ import {
   type ResetCause,
 } from './handler.ts'
 import { Inbound } from './inbound.ts'
+import type { H2Limits } from './limits.ts'
 import { ANNOUNCED, DRAINING, FINISHED, RUNNING, type ConnectionPhase } from './phase.ts'
 import { RecvWindow } from './recv-window.ts'
 import { SendQueue } from './send-queue.ts'

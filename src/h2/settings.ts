@@ -12,7 +12,7 @@ import {
   MAX_WINDOW_SIZE,
   SettingId,
 } from '../frame/index.ts'
-import type { H2Limits } from './budget.ts'
+import type { H2Limits } from './limits.ts'
 
 /** What the peer has announced. Starts with the protocol's defaults. @see RFC 9113 §6.5.2 */
 export class PeerSettings {

@@ -130,7 +130,7 @@ export function renderLimitsPage(): string {
     (entry) => `| ${entry.subject} | \`${valueText(entry)}\` | ${entry.text} |`,
   )
   return `${[
-    generated('src/h2/budget.ts, src/config/schema-limits.ts and src/auth/fixed-limits.ts'),
+    generated('src/h2/limits.ts, src/config/schema-limits.ts and src/auth/fixed-limits.ts'),
     '# Limits',
     'What one peer can cost is bounded, everywhere. The defaults suit; a breach is counted by its name (`authgw_limit_breaches_total`, [errors.md](errors.md)). The keys stand under `limits` in the configuration. GOAWAY means that the connection ends, and its calls with it.',
     '## Of each connection',
