@@ -3,7 +3,7 @@
  * Floor 2; knows neither calls nor gRPC. All work is done by its connection; this is the handle that owners hold.
  * @see RFC 9113 §5
  */
-import { ChunkQueue } from '../base/index.ts'
+import { ChunkQueue, type FaultToken } from '../base/index.ts'
 import type { HeaderList } from '../hpack/index.ts'
 import type { H2Connection } from './connection.ts'
 import { RecvWindow } from './recv-window.ts'
@@ -75,34 +75,44 @@ export class H2Stream {
     return this.state === CLOSED
   }
 
+  /** Whether content-length promised another number of octets than came. */
+  get isLengthWrong(): boolean {
+    return this.contentLengthBytes >= 0 && this.contentLengthBytes !== this.receivedBytes
+  }
+
   /** Server: sends the response head; with isEnd it is a trailers-only answer. */
   sendHeaders(list: HeaderList, isEnd: boolean): void {
-    this.connection.sendHeaders(this, list, null, isEnd)
+    this.connection.outbound.sendHeaders(this, list, null, isEnd)
   }
 
   /** Queues DATA by reference: `payload` must stay unchanged until it is sent. May be empty with isEnd. */
   sendData(payload: Buffer, isEnd: boolean): void {
-    this.connection.sendData(this, payload, isEnd)
+    this.connection.outbound.sendData(this, payload, isEnd)
   }
 
   /** Sends trailers after everything queued; they end our side. */
   sendTrailers(list: HeaderList): void {
-    this.connection.sendTrailers(this, list)
+    this.connection.outbound.sendTrailers(this, list)
   }
 
   /** Ends the stream with RST_STREAM; what is queued is dropped, what is held is credited. The owner hears nothing more. */
   reset(code: number): void {
-    this.connection.resetStream(this, code)
+    this.connection.life.reset(this, code)
+  }
+
+  /** The peer does not do its part: ends the stream with the code of `token`, which is counted, and tells the owner. */
+  fail(token: FaultToken): void {
+    this.connection.life.fail(this, token)
   }
 
   /** Gives back credit for `bytes` of the payloads received: whoever held them does so no more. Never more than is held. */
   credit(bytes: number): void {
-    this.connection.credit(this, bytes)
+    this.connection.credits.credit(this, bytes)
   }
 
   /** Gives back credit for all that is still held. */
   release(): void {
-    this.connection.release(this)
+    this.connection.credits.credit(this, this.recvWindow.heldBytes)
   }
 
   /**
@@ -115,11 +125,11 @@ export class H2Stream {
 
   /** The owner's work is over. Harmless without `occupy`. */
   vacate(): void {
-    this.connection.vacate(this)
+    this.connection.life.vacate(this)
   }
 
   /** The owner serves the stream: its window may grow to `limits.streamWindowBytes`, and a reset counts no more as early. */
   admit(): void {
-    this.connection.admitStream(this)
+    this.connection.life.admit(this)
   }
 }

@@ -13,14 +13,30 @@ const DRAIN_ACK_MS = 1000
 /** How long a connection that was quiet may take to answer the PING that goes with its next call (http2.md §4). */
 const PROBE_TIMEOUT_MS = 5000
 
+const KEEPALIVE_PING = Buffer.from('authgwka', 'latin1')
+
+/** How long an answer to the PING of a silent connection may take, unless the options say otherwise. */
+const KEEPALIVE_TIMEOUT_MS = 10_000
+
+/** What the timers take from the connection's options. */
+export interface TimerOptions {
+  readonly wheel: DeadlineWheel
+  /** In [0, 1): moves the age by up to ± 10 %, so that connections made together do not end together. Default 0.5. */
+  readonly jitter?: number
+  /** Ms of silence, while streams are open, after which we PING. Default Infinity: never. */
+  readonly keepaliveMs?: number
+  /** Ms to wait for the answer of that PING. Default 10 s. */
+  readonly keepaliveTimeoutMs?: number
+}
+
 /** The times of one connection; Infinity for those that do not run. Monotonic ms. */
 export class ConnectionTimers {
   readonly #connection: H2Connection
   readonly #wheel: DeadlineWheel
   readonly #deadline: Deadline<ConnectionTimers>
   readonly #jitter: number
-  #keepaliveMs = Infinity
-  #keepaliveTimeoutMs = Infinity
+  readonly #keepaliveMs: number
+  readonly #keepaliveTimeoutMs: number
   #isStopped = false
   #isIdle = true
   #lastReceivedMs: number
@@ -45,19 +61,18 @@ export class ConnectionTimers {
   #graceAtMs = Infinity
   #keepaliveAtMs = Infinity
 
-  /** @param jitter in [0, 1): moves the age by up to ± 10 %, so that connections made together do not end together */
-  constructor(connection: H2Connection, wheel: DeadlineWheel, jitter: number) {
+  constructor(connection: H2Connection, options: TimerOptions) {
     this.#connection = connection
-    this.#wheel = wheel
-    this.#jitter = jitter
+    this.#wheel = options.wheel
+    this.#jitter = options.jitter ?? 0.5
+    this.#keepaliveMs = options.keepaliveMs ?? Infinity
+    this.#keepaliveTimeoutMs = options.keepaliveTimeoutMs ?? KEEPALIVE_TIMEOUT_MS
     this.#lastReceivedMs = connection.turn.nowMs
     this.#deadline = new Deadline<ConnectionTimers>(fireTimers, this)
   }
 
-  start(keepaliveMs: number, keepaliveTimeoutMs: number): void {
+  start(): void {
     const { limits, turn, isServer } = this.#connection
-    this.#keepaliveMs = keepaliveMs
-    this.#keepaliveTimeoutMs = keepaliveTimeoutMs
     this.#lastReceivedMs = turn.nowMs
     this.#prefaceAtMs = turn.nowMs + limits.prefaceTimeoutMs
     this.#settingsAckAtMs = turn.nowMs + limits.settingsAckTimeoutMs
@@ -148,8 +163,9 @@ export class ConnectionTimers {
     this.#arm()
   }
 
-  /** Whether an answer was awaited. */
-  onKeepaliveAck(): boolean {
+  /** An answer to a PING has come: false when it is not to ours, or late. */
+  onPingAck(payload: Buffer): boolean {
+    if (!payload.equals(KEEPALIVE_PING)) return false
     const wasAwaited = this.#keepaliveAckAtMs !== Infinity
     this.#keepaliveAckAtMs = Infinity
     return wasAwaited
@@ -239,7 +255,7 @@ export class ConnectionTimers {
     for (const stream of connection.streams.live()) {
       const isWaiting = stream.queue.bytes > 0
       if (isWaiting && stream.wasWaitingAtLook && stream.sentSinceLookBytes < connection.limits.stallBytes) {
-        connection.failStream(stream, 'stalled')
+        connection.life.fail(stream, 'stalled')
       }
       stream.wasWaitingAtLook = isWaiting
       stream.sentSinceLookBytes = 0
@@ -252,11 +268,11 @@ export class ConnectionTimers {
     if (nowMs >= this.#idleAtMs || nowMs >= this.#ageAtMs) {
       this.#idleAtMs = Infinity
       this.#ageAtMs = Infinity
-      connection.drainStreams()
+      connection.departure.begin()
     }
     if (nowMs >= this.#drainAckAtMs) {
       this.#drainAckAtMs = Infinity
-      connection.announceEnd()
+      connection.departure.announceEnd()
     }
     if (nowMs >= this.#graceAtMs) {
       connection.close(
@@ -284,7 +300,8 @@ export class ConnectionTimers {
     this.#keepaliveSentMs = nowMs
     this.#keepaliveAckAtMs = nowMs + Math.min(timeoutMs, this.#keepaliveTimeoutMs)
     this.#armAtMost(this.#keepaliveAckAtMs)
-    this.#connection.sendKeepalive()
+    this.#connection.writer.ping(KEEPALIVE_PING, false)
+    this.#connection.markDirty()
   }
 }
 

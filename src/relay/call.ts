@@ -202,7 +202,7 @@ export class Call implements Waiter {
     const head = this.#egressHead(this.#permit!)
     const timeout = this.#timeoutField()
     const headBytes = head.sizeBytes + (timeout === null ? 0 : timeout.sizeBytes)
-    if (headBytes > connection.peer.maxHeaderListBytes) return this.fail('header_too_large')
+    if (headBytes > connection.maxPeerHeaderListBytes) return this.fail('header_too_large')
     const early = this.#early
     const isBare = this.#isRequestEnded && (early === null || early.bytes === 0)
     const egress = connection.openStream(head, timeout, isBare, this)

@@ -23,7 +23,6 @@ export function shedSlowest(connections: Iterable<H2Connection>): boolean {
     slowest = connection
   }
   if (slowest === null) return false
-  for (const stream of slowest.streams.live())
-    if (stream.queue.bytes > 0) slowest.failStream(stream, 'stalled')
+  for (const stream of slowest.streams.live()) if (stream.queue.bytes > 0) stream.fail('stalled')
   return true
 }

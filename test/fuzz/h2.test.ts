@@ -265,7 +265,7 @@ class World {
   /** At rest what one end may send is what the other lets it. */
   #checkWindows(from: End, to: End): void {
     expect(from.connection.isFinished).toBe(false)
-    expect(from.connection.sendQueue.windowBytes).toBe(to.connection.recvWindow.remainingBytes)
+    expect(from.connection.sendQueue.windowBytes).toBe(to.connection.credits.window.remainingBytes)
     for (const stream of from.connection.streams.live()) {
       const peer = to.connection.streams.find(stream.id)
       if (peer !== undefined && !peer.isOver)

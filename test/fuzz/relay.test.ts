@@ -231,9 +231,9 @@ class Program {
 
   #goaway(at: number, more: number): void {
     const server = this.pair.servers[at % Math.max(1, this.pair.servers.length)]
-    if (server === undefined || server.connection.phase !== 0) return
+    if (server === undefined || server.connection.departure.phase !== 0) return
     if (more === 0) server.connection.drainStreams()
-    else server.connection.announceEnd()
+    else server.connection.departure.announceEnd()
   }
 
   #cut(at: number, more: number): void {
@@ -255,7 +255,7 @@ class Program {
       ...pair.clients.map((client) => client.ingress),
       ...pair.servers.map((server) => server.egress),
     ]
-    expect(pair.held.usedBytes).toBe(legs.reduce((sum, leg) => sum + leg.recvWindow.heldBytes, 0))
+    expect(pair.held.usedBytes).toBe(legs.reduce((sum, leg) => sum + leg.credits.window.heldBytes, 0))
     expect(pair.replayBudget.usedBytes).toBeGreaterThanOrEqual(0)
     expect(pair.replayBudget.usedBytes).toBeLessThanOrEqual(pair.replayBudget.maxBytes)
     for (const { call } of this.asked) expect(call.endCount).toBeLessThan(2)

@@ -18,9 +18,9 @@ const caller: H2Handler = {
     if (state.isCalled || !connection.canOpenStream) return
     state.isCalled = true
     const stream = connection.openStream(listOf(REQUEST), null, false, state)
-    connection.sendData(stream, Buffer.alloc(5), true)
+    stream.sendData(Buffer.alloc(5), true)
   },
-  onData: (stream, payload) => stream.connection.credit(stream, payload.length),
+  onData: (stream, payload) => stream.credit(payload.length),
   onResponse: () => undefined,
   onRequest: () => undefined,
   onTrailers: () => undefined,

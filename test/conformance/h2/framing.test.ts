@@ -204,7 +204,7 @@ must(
     peer.connection.drainStreams()
     peer.ping(Buffer.from('authgwgo').toString('hex'), true)
     peer.headers(3, REQUEST).data(3, 16_384)
-    expect(peer.connection.recvWindow.heldBytes).toBe(0)
+    expect(peer.connection.credits.window.heldBytes).toBe(0)
     peer.connection.close(H2Code.NO_ERROR, null)
     const said = peer.take().filter((line) => line.startsWith('GOAWAY'))
     expect(said.map((line) => line.split(' ')[1])).toEqual(['last=2147483647', 'last=1', 'last=1'])

@@ -9,7 +9,7 @@ const MIB = 1024 * 1024
 
 /** Octets of the connection window that the peer may use now, and those held. */
 const books = (peer: RawPeer): { remaining: number; held: number; pending: number } => {
-  const window = peer.connection.recvWindow
+  const window = peer.connection.credits.window
   return { remaining: window.remainingBytes, held: window.heldBytes, pending: window.pendingBytes }
 }
 const allCredited = (peer: RawPeer): true => {
@@ -137,7 +137,7 @@ describe('credit is never lost', () => {
   })
   test('a broken book is noticed', () => {
     const peer = holding()
-    peer.connection.recvWindow.heldBytes++
+    peer.connection.credits.window.heldBytes++
     expect(() => {
       peer.connection.checkCredits()
     }).toThrow('credits outstanding + octets held = connection window')

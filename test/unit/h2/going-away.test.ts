@@ -130,7 +130,7 @@ describe('a client whose server goes away', () => {
     const peer = dialled()
     for (let i = 0; i < 2; i++) open(peer)
     peer.goaway(1).goaway(2 ** 31 - 1)
-    expect(peer.connection.peerGoawayLastId).toBe(1)
+    expect(peer.connection.departure.peerLastId).toBe(1)
     expect(peer.connection.openStreamCount).toBe(1)
   })
   test('says GOAWAY and is over at once when nothing is open', () => {

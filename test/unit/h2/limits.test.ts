@@ -59,10 +59,10 @@ describe('at the limit a peer is served, one past it is not', () => {
       if (event === 'request') stream!.occupy()
     }
     repeat(20, (index) => peer.headers(1 + 2 * index, REQUEST).rst(1 + 2 * index))
-    expect(peer.connection.unfinishedCount).toBe(20)
+    expect(peer.connection.life.unfinishedCount).toBe(20)
     peer.handler.stream(1).vacate()
     peer.handler.stream(1).vacate()
-    expect(peer.connection.unfinishedCount).toBe(19)
+    expect(peer.connection.life.unfinishedCount).toBe(19)
     peer.headers(41, REQUEST)
     expect(isAlive(peer)).toBe(true)
     peer.headers(43, REQUEST)
@@ -74,7 +74,7 @@ describe('at the limit a peer is served, one past it is not', () => {
     peer.handler.stream(1).occupy()
     peer.handler.stream(1).vacate()
     peer.rst(1)
-    expect(peer.connection.unfinishedCount).toBe(0)
+    expect(peer.connection.life.unfinishedCount).toBe(0)
   })
   test('1000 early resets at once, then 33 a second', () => {
     const peer = served()

@@ -111,15 +111,15 @@ describe('a call from end to end', () => {
   test('a block cut into HEADERS and eight CONTINUATIONs, one empty, is one request', () => {
     const peer = served()
     const pair = new H2Pair()
-    expect(pair.server.connection.phase).toBe(0)
+    expect(pair.server.connection.departure.phase).toBe(0)
     peer.send({ type: 'HEADERS', stream: 1, flags: ['END_STREAM'], payload: '82 86' })
-    expect(peer.connection.isInHeaderBlock).toBe(true)
+    expect(peer.connection.inbound.isInBlock).toBe(true)
     peer.send({ type: 'CONTINUATION', stream: 1 })
     for (const octets of ['41', '01', '61', '44', '02', '2f'])
       peer.send({ type: 'CONTINUATION', stream: 1, payload: octets })
     peer.send({ type: 'CONTINUATION', stream: 1, flags: ['END_HEADERS'], payload: '62' })
     expect(peer.handler.take()).toEqual(['request 1 /b end'])
-    expect(peer.connection.isInHeaderBlock).toBe(false)
+    expect(peer.connection.inbound.isInBlock).toBe(false)
   })
   test('an empty header block is a malformed request, not a crash', () => {
     const peer = served()

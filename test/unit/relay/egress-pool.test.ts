@@ -180,7 +180,7 @@ describe('The stream limit of the upstream', () => {
     pair.settle()
     expect(pair.relay.stats.callsWaiting).toBe(1)
     const { egress } = pair.server
-    egress.peer.maxConcurrentStreams = 5
+    egress.settings.peer.maxConcurrentStreams = 5
     egress.handler.onCapacity(egress)
     expect(pair.relay.stats.callsWaiting).toBe(0)
   })
@@ -307,7 +307,7 @@ describe('GOAWAY of the upstream', () => {
     pair.settle()
     const first = pair.server
     first.connection.drainStreams()
-    first.connection.announceEnd()
+    first.connection.departure.announceEnd()
     pair.settle()
     const next = client.unary()
     pair.settle()
@@ -330,7 +330,7 @@ describe('GOAWAY of the upstream', () => {
     expect(pair.relay.stats.callsWaiting).toBe(1)
     const first = pair.server
     first.connection.drainStreams()
-    first.connection.announceEnd()
+    first.connection.departure.announceEnd()
     pair.settle()
     expect(pair.servers).toHaveLength(2)
     pair.server.last.ok()

@@ -14,9 +14,9 @@ import { permitOf } from '../../support/relay-rig.ts'
 const TRAILERS = listOf([['grpc-status', '0']])
 
 /** Octets of the request that the ingress leg has received and not credited. */
-const heldOf = (pair: RelayPair): number => pair.clients[0]!.ingress.recvWindow.heldBytes
+const heldOf = (pair: RelayPair): number => pair.clients[0]!.ingress.credits.window.heldBytes
 /** Octets of the answer that the egress leg has received and not credited. */
-const answerHeldOf = (pair: RelayPair): number => pair.server.egress.recvWindow.heldBytes
+const answerHeldOf = (pair: RelayPair): number => pair.server.egress.credits.window.heldBytes
 
 describe('DATA that arrives while the gate decides', () => {
   function undecided(options: PairOptions = {}) {
@@ -176,7 +176,7 @@ describe('Credit', () => {
     pair.settle()
     pair.server.last.sendHead()
     pair.settle()
-    pair.server.connection.sendTrailers(pair.server.last.stream, TRAILERS)
+    pair.server.last.stream.sendTrailers(TRAILERS)
     pair.settle()
     expect(call.outcome).toBe('0')
     expect(pair.leftovers).toEqual(NOTHING_LEFT)

@@ -135,7 +135,7 @@ test('Row 22: the stream limit is answered by REFUSED_STREAM', () => {
   const pair = new RelayPair({ limits: { maxConcurrentStreams: 2 } })
   pair.relay.pool.warmUp()
   const client = pair.connect()
-  client.connection.peer.maxConcurrentStreams = 10
+  client.connection.settings.peer.maxConcurrentStreams = 10
   client.unary()
   client.unary()
   const third = client.unary()
@@ -195,7 +195,7 @@ describe('Row 25: a header list that is too large', () => {
     pair.settle()
     const [egress] = [pair.server.egress]
     const headBytes = pair.server.last.head!.sizeBytes
-    egress.peer.maxHeaderListBytes = headBytes
+    egress.settings.peer.maxHeaderListBytes = headBytes
     const fits = client.unary('/s/M', 1)
     const tooLarge = client.unary('/s/M', 1, ['grpc-timeout', '10S'])
     pair.settle()

@@ -112,7 +112,7 @@ describe('Row 14: the upstream has not begun the call', () => {
     const { pair, call, server } = begun()
     server.connection.drainStreams()
     server.connection.streams.lastOpenedId = 0
-    server.connection.announceEnd()
+    server.connection.departure.announceEnd()
     pair.settle()
     expect(server.recorder.calls).toHaveLength(1)
     expect(pair.servers).toHaveLength(2)

@@ -4,7 +4,7 @@ import { H2Code } from '../../../src/h2/index.ts'
 import { ReplayBudget, ReplayHold } from '../../../src/relay/replay.ts'
 import { messageOf, NOTHING_LEFT, RelayPair } from '../../support/relay-pair.ts'
 
-const heldOf = (pair: RelayPair): number => pair.clients[0]!.ingress.recvWindow.heldBytes
+const heldOf = (pair: RelayPair): number => pair.clients[0]!.ingress.credits.window.heldBytes
 
 /** A view and the chunk of its own that it pins. */
 const own = (bytes: number, fill = 1): [Buffer, Chunk] => [
@@ -121,8 +121,8 @@ describe('A call that is sent again', () => {
     pair.settle()
     expect(pair.server.last.body).toEqual(messageOf(20_000))
     expect(heldOf(pair)).toBe(0)
-    expect(ingress.recvWindow.remainingBytes + ingress.recvWindow.pendingBytes).toBe(
-      ingress.recvWindow.targetBytes,
+    expect(ingress.credits.window.remainingBytes + ingress.credits.window.pendingBytes).toBe(
+      ingress.credits.window.targetBytes,
     )
     pair.server.last.ok()
     pair.settle()
@@ -137,7 +137,7 @@ describe('A call that is sent again', () => {
     const first = pair.server
     pair.dials = 'wait'
     first.connection.streams.lastOpenedId = 0
-    first.connection.announceEnd()
+    first.connection.departure.announceEnd()
     pair.settle()
     expect(pair.relay.stats.callsWaiting).toBe(1)
     call.send(2000).send(500, true)

@@ -44,7 +44,7 @@ describe('Callers that do not read their answers', () => {
     hoard(pair, slow, 120, 64 * KIB)
     pair.cutClient(slow)
     pair.settle()
-    const { recvWindow } = pair.server.egress
+    const recvWindow = pair.server.egress.credits.window
     expect(recvWindow.heldBytes).toBe(0)
     expect(recvWindow.remainingBytes + recvWindow.pendingBytes).toBe(recvWindow.targetBytes)
     const client = pair.connect()
