@@ -15,7 +15,7 @@ import type { H2Stream } from './stream.ts'
 export class Outbound implements SendQueueOwner {
   readonly #connection: H2Connection
   /** PING, SETTINGS and RST_STREAM frames that a peer made us queue and that nobody has taken. */
-  #queuedControlCount = 0
+  queuedControlCount = 0
 
   constructor(connection: H2Connection) {
     this.#connection = connection
@@ -38,7 +38,7 @@ export class Outbound implements SendQueueOwner {
   get isClogged(): boolean {
     const { limits, writer } = this.#connection
     return (
-      this.#queuedControlCount >= limits.pausingControlFrames ||
+      this.queuedControlCount >= limits.pausingControlFrames ||
       writer.pendingFrameCount >= limits.maxQueuedFrames ||
       writer.pendingBytes >= limits.maxQueuedBytes
     )
@@ -51,7 +51,7 @@ export class Outbound implements SendQueueOwner {
       connection.credits.announce()
       connection.sendQueue.pump(maxBytes)
     }
-    this.#queuedControlCount = 0
+    this.queuedControlCount = 0
     return connection.writer.take(out)
   }
 
@@ -137,8 +137,8 @@ export class Outbound implements SendQueueOwner {
 
   /** Counts an answer that a peer made us queue; too many unsent end the connection. */
   countControl(): void {
-    this.#queuedControlCount++
-    if (this.#queuedControlCount > this.#connection.limits.maxQueuedControlFrames)
+    this.queuedControlCount++
+    if (this.queuedControlCount > this.#connection.limits.maxQueuedControlFrames)
       this.#connection.fail('control_queue_flood')
     else this.#connection.markDirty()
   }
