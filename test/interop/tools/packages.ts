@@ -1,5 +1,5 @@
 /**
- * Turns names of Debian, Maven and Python packages into components: each through its ordinary client, by package name.
+ * Turns names of Debian, Maven, Python and npm packages into components: each through its ordinary client, by package name.
  */
 import type { Component } from './cache.ts'
 import { mustRun, run } from './run.ts'
@@ -33,7 +33,8 @@ export function debianPackages(component: {
       // RUNLEVEL=1 keeps the packages' services from being started.
       const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
       const options = { env, logFile, timeoutMs: 300_000 }
-      const install = ['install', '-y', '--no-install-recommends', ...component.packages]
+      const wait = ['-o', 'DPkg::Lock::Timeout=120']
+      const install = [...wait, 'install', '-y', '--no-install-recommends', ...component.packages]
       if ((await run('apt-get', install, options)).code === 0) return
       await mustRun('apt-get', ['update'], options)
       await mustRun('apt-get', install, options)
@@ -81,6 +82,29 @@ export function pythonPackage(component: {
       const options = { cwd: folder, logFile, timeoutMs: 600_000, isBackground: true }
       const pip = ['-m', 'pip', 'install', '-q', '--no-input', '--target', 'lib', ...component.packages]
       await mustRun('python3', pip, options)
+    },
+  }
+}
+
+/** Describes an npm package and what it needs, installed without running their scripts. */
+export function npmPackage(component: {
+  name: string
+  version: string
+  purpose: string
+  /** The package, installed at the component's version. */
+  package: string
+  programs: Record<string, string>
+  /** What is left to do in the folder. */
+  finish?: (folder: string) => Promise<string | void>
+}): Component {
+  return {
+    ...component,
+    needs: ['npm'],
+    async install(folder, logFile) {
+      const options = { cwd: folder, logFile, timeoutMs: 300_000, isBackground: true }
+      const flags = ['--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+      await mustRun('npm', ['install', ...flags, `${component.package}@${component.version}`], options)
+      return component.finish?.(folder)
     },
   }
 }
