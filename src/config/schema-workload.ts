@@ -66,7 +66,9 @@ const oauth2clientSection = section(
       { pathKind: 'secret' },
     ).optional(),
     iss: text('iss of the JWT that the client signs; client_id when left out.').optional(),
-    audience: text('aud of the JWT that the client signs; the token endpoint when left out.').optional(),
+    audience: text(
+      'aud of the JWT that the client signs. When left out: the issuer for private_key_jwt, the token endpoint for jwt-bearer.',
+    ).optional(),
     claims: textMap('Further claims of the JWT that the client signs.').optional(),
     expiry_buffer: duration(
       'How long before its end a token is refreshed, at most 20 % of its life; scaled to its life when left out.',
