@@ -13,6 +13,8 @@ import {
   grpcGo,
   grpcurl,
   h2spec,
+  otelArrow,
+  prometheus,
   pythonSdk,
   telemetrygen,
 } from './tools/catalog.ts'
@@ -53,10 +55,24 @@ const SUITES: Suite[] = [
     maxSeconds: 300,
   },
   {
+    name: 'several gateways',
+    file: 'replicas.ts',
+    args: [],
+    components: [collector],
+    maxSeconds: 300,
+  },
+  {
+    name: 'OTel-Arrow',
+    file: 'arrow.ts',
+    args: [],
+    components: [otelArrow, telemetrygen],
+    maxSeconds: 120,
+  },
+  {
     name: 'deployment files',
     file: 'deploy.ts',
     args: [],
-    components: [deployCheck, collector, cfssl],
+    components: [deployCheck, collector, cfssl, prometheus],
     maxSeconds: 300,
   },
   {

@@ -73,6 +73,17 @@ export const deployCheck = goProgram({
   source: DEPLOY_CHECK_SOURCE,
 })
 
+const OTEL_ARROW_SOURCE = join(import.meta.dirname, '../otel-arrow')
+
+export const otelArrow = goProgram({
+  name: 'otel-arrow',
+  version: `0.24.0-${digestOf(OTEL_ARROW_SOURCE)}`,
+  purpose: "the OTel-Arrow project's exporter and receiver, in a collector",
+  packages: {},
+  modules: [],
+  source: OTEL_ARROW_SOURCE,
+})
+
 export const telemetrygen = goProgram({
   name: 'telemetrygen',
   version: '0.161.0',
@@ -187,6 +198,7 @@ export const CATALOG: Component[] = [
   jaeger,
   cfssl,
   grpcurl,
+  otelArrow,
   toxiproxy,
   pythonSdk,
   envoy,

@@ -11,8 +11,9 @@ import { mustRun, run } from './run.ts'
 /** The newest release of which the module proxies have what these components need. */
 const VERSION = '0.162.0'
 const STABLE_VERSION = '1.68.0'
-/** The newest release of the extension that they have; it builds against the release above. */
+/** The newest releases of these extensions that they have; they build against the release above. */
 const OAUTH2CLIENT_VERSION = '0.161.0'
+const HEADERS_SETTER_VERSION = '0.158.0'
 const CORE = 'go.opentelemetry.io/collector'
 const CONTRIB = 'github.com/open-telemetry/opentelemetry-collector-contrib'
 
@@ -24,7 +25,6 @@ const PARTS: Record<string, string[]> = {
     `${CORE}/exporter/otlphttpexporter v${VERSION}`,
     `${CORE}/exporter/debugexporter v${VERSION}`,
     `${CONTRIB}/exporter/fileexporter v${VERSION}`,
-    `${CONTRIB}/exporter/otelarrowexporter v${VERSION}`,
   ],
   processors: [
     `${CORE}/processor/batchprocessor v${VERSION}`,
@@ -34,7 +34,7 @@ const PARTS: Record<string, string[]> = {
     `${CONTRIB}/extension/oidcauthextension v${VERSION}`,
     `${CONTRIB}/extension/oauth2clientauthextension v${OAUTH2CLIENT_VERSION}`,
     `${CONTRIB}/extension/bearertokenauthextension v${VERSION}`,
-    `${CONTRIB}/extension/headerssetterextension v${VERSION}`,
+    `${CONTRIB}/extension/headerssetterextension v${HEADERS_SETTER_VERSION}`,
     `${CONTRIB}/extension/storage/filestorage v${VERSION}`,
     `${CONTRIB}/extension/healthcheckextension v${VERSION}`,
   ],
@@ -45,10 +45,10 @@ const PARTS: Record<string, string[]> = {
   ],
 }
 
-/** The stock collector with what pattern #5 needs on both sides. */
+/** The stock collector with what the multi-cluster pattern needs on both sides. OTel-Arrow has a collector of its own. */
 export const collector: Component = {
   name: 'otelcol',
-  version: `${VERSION}+oauth2client.${OAUTH2CLIENT_VERSION}`,
+  version: `${VERSION}+oauth2client.${OAUTH2CLIENT_VERSION}+headerssetter.${HEADERS_SETTER_VERSION}`,
   purpose: 'stock collector, both ends of the pattern',
   needs: ['go'],
   programs: { otelcol: 'bin/otelcol' },
