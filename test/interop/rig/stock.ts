@@ -7,8 +7,10 @@ export type Endurance = 'default' | 'recommended'
 
 /** What the exporter of a workload's collector is given beside its endpoint. */
 export interface ExporterOptions {
-  /** `host:port`. */
+  /** `host:port` by a name that the control plane's certificate has; `dns:///host:port` for all its addresses. */
   readonly endpoint: string
+  /** Default: the exporter's own. */
+  readonly balancer?: 'round_robin'
   readonly endurance: Endurance
   /** A folder for the queue of a recommended one. */
   readonly queue: string
@@ -27,7 +29,7 @@ const telemetry = (metricsPort: number): string => `  telemetry:
 
 /** A workload's collector: OTLP on `port`, and an exporter that needs nobody else for its token, or an authgw. */
 export function senderYaml(port: number, metricsPort: number, options: ExporterOptions): string {
-  const { credentials, endurance } = options
+  const { credentials, endurance, balancer } = options
   const isRecommended = endurance === 'recommended'
   const extensions = [...(isRecommended ? ['file_storage'] : []), ...authExtension(credentials)]
   return `receivers:
@@ -36,9 +38,11 @@ extensions:
 ${isRecommended ? `  file_storage: {directory: '${options.queue}', create_directory: true}\n` : ''}${credentialsYaml(options)}
 exporters:
   otlp_grpc:
-    endpoint: localhost:${options.endpoint.split(':').at(-1)}
+    endpoint: ${options.endpoint}
     tls: ${credentials === 'none' ? '{insecure: true}' : '{ca_file: certs/ca.pem, cert_file: certs/workload.pem, key_file: certs/workload-key.pem}'}
 ${credentials === 'none' ? '' : `    auth: {authenticator: ${authExtension(credentials)[0]}}\n`}${
+    balancer === undefined ? '' : `    balancer_name: ${balancer}\n`
+  }${
     isRecommended
       ? '    retry_on_failure: {max_elapsed_time: 0}\n    sending_queue: {storage: file_storage, queue_size: 10000}\n'
       : ''
