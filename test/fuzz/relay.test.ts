@@ -19,6 +19,7 @@ import {
   type ServerCall,
 } from '../support/relay-pair.ts'
 import { permitOf } from '../support/relay-rig.ts'
+import { addFigures, STEPS } from './steps.ts'
 
 /** Numbers pick one of what there is: `at % length`. */
 const step = fc.oneof(
@@ -322,10 +323,17 @@ class Program {
   }
 }
 
-test('whatever happens, no call is lost and no credit leaks', async () => {
-  let callCount = 0
-  await fc.assert(
-    fc.asyncProperty(
+/** Programs between two looks at how many steps were run. */
+const PROGRAMS_AT_ONCE = 20
+
+test(
+  `${STEPS} steps around a relay: no call is lost and no credit leaks`,
+  { timeout: 60_000 + STEPS },
+  async () => {
+    const fromMs = performance.now()
+    const ran = { steps: 0, programs: 0, frames: 0 }
+    let callCount = 0
+    const property = fc.asyncProperty(
       fc.boolean(),
       fc.array(step, { minLength: 40, maxLength: 120, size: 'max' }),
       async (isWorkload, steps) => {
@@ -333,11 +341,17 @@ test('whatever happens, no call is lost and no credit leaks', async () => {
         for (const one of steps) await program.run(one)
         await program.finish()
         program.judge()
+        ran.programs++
+        ran.steps += steps.length
         callCount += program.asked.length
+        ran.frames += program.pair.frameCount
       },
-    ),
-    { numRuns: 10_000, interruptAfterTimeLimit: 5_000, markInterruptAsFailure: false },
-  )
-  // Programs that do nothing prove nothing.
-  expect(callCount).toBeGreaterThan(50)
-})
+    )
+    while (ran.steps < STEPS) await fc.assert(property, { numRuns: PROGRAMS_AT_ONCE })
+    const seconds = Math.round((performance.now() - fromMs) / 1000)
+    addFigures({ model: 'relay', ...ran, seconds })
+    // Programs that do nothing prove nothing.
+    expect(callCount).toBeGreaterThan(STEPS / 20)
+    expect(ran.frames).toBeGreaterThan(STEPS / 3)
+  },
+)

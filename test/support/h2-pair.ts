@@ -420,12 +420,14 @@ export class H2Pair {
     return pieces.length
   }
 
-  /** Carries both ways until there is nothing left to say. */
-  settle(maxBytes = Infinity): void {
+  /** Carries both ways until there is nothing left to say. Gives the frames carried. */
+  settle(maxBytes = Infinity): number {
+    let carried = 0
     for (let round = 0; round < 10_000; round++) {
       const moved =
         this.carry(this.client, this.server, maxBytes) + this.carry(this.server, this.client, maxBytes)
-      if (moved === 0) return
+      if (moved === 0) return carried
+      carried += moved
     }
     throw new Error('the two ends never come to rest')
   }

@@ -370,6 +370,8 @@ export class RelayPair {
   dials: 'connect' | 'fail' | 'wait'
   /** Whether credits are checked after every frame; else only after each round. */
   checksEveryFrame = true
+  /** Frames carried so far. */
+  frameCount = 0
   serverLimits: Partial<H2Limits>
   readonly #clientLimits: Partial<H2Limits>
   readonly #wires: Wire[] = []
@@ -488,6 +490,7 @@ export class RelayPair {
     from.drain(out, maxBytes)
     if (out.length === 0) return 0
     const pieces = cutFrames(Buffer.concat(out))
+    this.frameCount += pieces.length
     from.recycle()
     for (const piece of pieces) {
       // A socket's chunk is memory of its own.
