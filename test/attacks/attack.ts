@@ -34,6 +34,13 @@ export interface AttackGround {
   /** Sum of a metric over its series that carry these labels. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
   readonly adminPort: number
+  /**
+   * The hostile upstream's end of a connection of the gateway's: the one that stands, else the next one. Where there is a
+   * hostile upstream; it has said SETTINGS unless it is mute.
+   */
+  upstream(): Promise<HostilePeer>
+  /** A unary call through the workload role to the hostile upstream; resolves with its status. */
+  call(messageBytes?: number, timeoutMs?: number): Promise<number>
   /** Records a finding: the attack has failed. */
   fault(what: string): void
   pause(ms: number): Promise<void>
@@ -47,6 +54,8 @@ export interface AttackStage {
   readonly limits?: string
   /** Keys from a provider over HTTP instead of a file. */
   readonly hasProvider?: boolean
+  /** A workload role beside the control plane, in the same process, whose upstream is the attacker; `mute` says nothing. */
+  readonly hostileUpstream?: 'polite' | 'mute'
 }
 
 /** One attack. */

@@ -5,6 +5,7 @@ import { FLOODS } from './floods.ts'
 import { HEADERS } from './headers.ts'
 import { SMUGGLING } from './smuggling.ts'
 import { TOKENS } from './tokens.ts'
+import { UPSTREAMS } from './upstreams.ts'
 import { WINDOWS } from './windows.ts'
 
 export const ATTACKS: readonly Attack[] = [
@@ -14,4 +15,5 @@ export const ATTACKS: readonly Attack[] = [
   ...SMUGGLING,
   ...TOKENS,
   ...CONNECTIONS,
+  ...UPSTREAMS,
 ]

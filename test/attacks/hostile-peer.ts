@@ -56,10 +56,15 @@ export class HostilePeer {
   hasSettings = false
   #unread: Buffer = Buffer.alloc(0)
   #nextStream = 1
+  readonly #isServer: boolean
+  /** Octets of the gateway's preface that are still to come, where it dials. */
+  #prefaceBytes: number
 
-  private constructor(socket: Socket, tcp: Socket) {
+  private constructor(socket: Socket, tcp: Socket, isServer = false) {
     this.socket = socket
     this.#tcp = tcp
+    this.#isServer = isServer
+    this.#prefaceBytes = isServer ? PREFACE.length : 0
     tcp.on('error', () => this.#gone())
     socket.on('error', () => this.#gone())
     socket.on('end', () => this.#gone())
@@ -81,9 +86,15 @@ export class HostilePeer {
     return peer
   }
 
-  /** Says the preface and SETTINGS with these entries. */
+  /** Takes a socket that the gateway has dialled: the peer is its upstream. */
+  static accept(socket: Socket): HostilePeer {
+    return new HostilePeer(socket, socket, true)
+  }
+
+  /** Says the preface, as a client, and SETTINGS with these entries. */
   hello(settings: readonly (readonly [number, number])[] = []): this {
-    this.write(Buffer.concat([PREFACE, frame({ type: 'SETTINGS', payload: settingsPayload(settings) })]))
+    if (!this.#isServer) this.write(PREFACE)
+    this.write(frame({ type: 'SETTINGS', payload: settingsPayload(settings) }))
     this.#hasSaidHello = true
     if (this.hasSettings) this.#acknowledge()
     return this
@@ -161,7 +172,9 @@ export class HostilePeer {
     this.closedAtMs ??= performance.now()
   }
 
-  #onData(chunk: Buffer): void {
+  #onData(octets: Buffer): void {
+    const chunk = octets.subarray(this.#prefaceBytes)
+    this.#prefaceBytes -= octets.length - chunk.length
     this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk])
     let at = 0
     const unread = this.#unread

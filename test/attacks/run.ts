@@ -1,16 +1,19 @@
 /**
  * `npm run attack`: every attack of the suite against a gateway process of its own, while an honest client works on another
  * connection; then a table. `npm run attack -- NAME …` runs those named, `--list` names them, `--seconds N` is how long each
- * lasts (default 3). Exit code 1 when a figure is not met, or a name is unknown.
+ * lasts (default 3). Exit code 1 when a figure is not met, or a name is unknown. The figures of the whole suite go to
+ * bench/results/attacks-DATE.json; those of a part to the file named by `--out`, if any.
  *
  * What passes: the honest client has no error, and its p99 stays below twice what it is without the attack; the gateway's
  * memory grows by less than max(16 MiB, 100 × the octets sent) and 64 MiB; each connection is gone a second after it crossed
  * its limit; egress connections do not notice. On a machine that is busy with other work an attack whose only miss is the
  * p99 is run again, at most twice, and the table says so.
  */
+import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { table } from '../interop/tools/table.ts'
+import { measuredOn, writeResults } from '../support/results-file.ts'
 import type { Attack } from './attack.ts'
 import { ATTACKS } from './catalog.ts'
 import { besiege } from './siege.ts'
@@ -26,17 +29,59 @@ const MAX_ROUNDS = 40
 const ROUND_GAP_MS = 50
 
 /** What one run of an attack gave. */
-interface Verdict {
-  readonly attack: Attack
+interface Figures {
+  readonly name: string
+  readonly title: string
+  readonly outcome: Attack['outcome']
+  /** What the gateway said when it closed connections. */
+  readonly tokens: readonly string[]
+  /** The longest from crossing a limit to the end of the connection; null where none was crossed. */
+  readonly closedAfterMs: number | null
+  readonly honestCalls: number
+  readonly honestFailures: Readonly<Record<string, number>>
+  readonly p99BaseMs: number
+  readonly p99Ms: number
+  readonly p99Ratio: number
+  readonly attackBytes: number
+  readonly memoryGrowthBytes: number
+  readonly egressConnectionsBefore: number
+  readonly egressConnectionsAfter: number
+  readonly egressConnectionsLost: number
+  readonly tries: number
   readonly problems: readonly string[]
-  readonly isSlowOnly: boolean
-  readonly cells: readonly string[]
 }
+
+/** Figures, and whether an attack deserves another try. */
+interface Verdict {
+  readonly figures: Figures
+  /** Nothing is wrong but the p99. */
+  readonly isSlowOnly: boolean
+}
+
+const HEAD = [
+  'attack',
+  'by',
+  'closed after',
+  'honest calls',
+  'failed',
+  'p99 base',
+  'p99',
+  'ratio',
+  'sent',
+  'memory',
+  'egress',
+  'tries',
+  'verdict',
+]
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { list: { type: 'boolean' }, seconds: { type: 'string', default: '3' } },
+    options: {
+      list: { type: 'boolean' },
+      seconds: { type: 'string', default: '3' },
+      out: { type: 'string' },
+    },
   })
   if (values.list === true) {
     for (const { name, title } of ATTACKS) console.log(`${name.padEnd(28)} ${title}`)
@@ -48,41 +93,27 @@ async function main(): Promise<number> {
     return 1
   }
   const chosen = ATTACKS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
-  const verdicts: Verdict[] = []
-  for (const attack of chosen) verdicts.push(await tryAttack(attack, Number(values.seconds) * 1000))
-  const head = [
-    'attack',
-    'by',
-    'closed after',
-    'honest calls',
-    'failed',
-    'p99 base',
-    'p99',
-    'ratio',
-    'sent',
-    'memory',
-    'egress',
-    'tries',
-    'verdict',
-  ]
-  console.log(
-    `\n${table(
-      head,
-      verdicts.map(({ cells }) => [...cells]),
-    )}`,
-  )
-  const failed = verdicts.filter(({ problems }) => problems.length > 0)
-  for (const { attack, problems } of failed) console.log(`${attack.name}: ${problems.join('; ')}`)
-  console.log(`\n${verdicts.length - failed.length} of ${verdicts.length} attacks withstood`)
+  const on = measuredOn()
+  const loadBefore = loadavg()
+  const lastsMs = Number(values.seconds) * 1000
+  const results: Figures[] = []
+  for (const attack of chosen) results.push((await tryAttack(attack, lastsMs)).figures)
+  console.log(`\n${table(HEAD, results.map(cellsOf))}`)
+  const failed = results.filter(({ problems }) => problems.length > 0)
+  for (const { name, problems } of failed) console.log(`${name}: ${problems.join('; ')}`)
+  console.log(`\n${results.length - failed.length} of ${results.length} attacks withstood`)
+  if (positionals.length === 0 || values.out !== undefined) {
+    const figures = { loadBefore, loadAfter: loadavg(), secondsEach: lastsMs / 1000, results }
+    console.log(`Figures: ${writeResults('attacks', on, figures, values.out)}`)
+  }
   return failed.length === 0 ? 0 : 1
 }
 
 async function tryAttack(attack: Attack, lastsMs: number): Promise<Verdict> {
   for (let tries = 1; ; tries++) {
     const verdict = await runAttack(attack, lastsMs, tries)
-    console.log(
-      `${attack.name}: ${verdict.problems.length === 0 ? 'withstood' : verdict.problems.join('; ')}`,
-    )
+    const { problems } = verdict.figures
+    console.log(`${attack.name}: ${problems.length === 0 ? 'withstood' : problems.join('; ')}`)
     if (!verdict.isSlowOnly || tries === MAX_TRIES) return verdict
   }
 }
@@ -117,30 +148,46 @@ async function runAttack(attack: Attack, lastsMs: number, tries: number): Promis
     const isSlow = !(ratio < 2)
     const isSlowOnly = isSlow && problems.length === 0
     if (isSlow) problems.push(`p99 is ${ratio.toFixed(2)} × its base`)
-    return {
-      attack,
+    const figures: Figures = {
+      name: attack.name,
+      title: attack.title,
+      outcome: attack.outcome,
+      tokens: [...tokens],
+      closedAfterMs: closedMs,
+      honestCalls: honest.calls,
+      honestFailures: honest.failures,
+      p99BaseMs: base.p99Ms,
+      p99Ms: honest.p99Ms,
+      p99Ratio: ratio,
+      attackBytes: sentBytes,
+      memoryGrowthBytes: grownBytes,
+      egressConnectionsBefore: before.opened - before.closed,
+      egressConnectionsAfter: after.opened - after.closed,
+      egressConnectionsLost: lost,
+      tries,
       problems,
-      isSlowOnly,
-      cells: [
-        attack.name,
-        [...tokens].join(' '),
-        closedMs === null ? 'served' : `${closedMs.toFixed(0)} ms`,
-        String(honest.calls),
-        String(failedCount),
-        `${base.p99Ms.toFixed(1)} ms`,
-        `${honest.p99Ms.toFixed(1)} ms`,
-        ratio.toFixed(2),
-        `${(sentBytes / 1024).toFixed(0)} KiB`,
-        mib(grownBytes),
-        `${before.opened - before.closed} → ${after.opened - after.closed}`,
-        String(tries),
-        problems.length === 0 ? 'withstood' : 'FAILED',
-      ],
     }
+    return { figures, isSlowOnly }
   } finally {
     await siege.close()
   }
 }
+
+const cellsOf = (figures: Figures): string[] => [
+  figures.name,
+  figures.tokens.join(' '),
+  figures.closedAfterMs === null ? 'served' : `${figures.closedAfterMs.toFixed(0)} ms`,
+  String(figures.honestCalls),
+  String(Object.values(figures.honestFailures).reduce((sum, count) => sum + count, 0)),
+  `${figures.p99BaseMs.toFixed(1)} ms`,
+  `${figures.p99Ms.toFixed(1)} ms`,
+  figures.p99Ratio.toFixed(2),
+  `${(figures.attackBytes / 1024).toFixed(0)} KiB`,
+  mib(figures.memoryGrowthBytes),
+  `${figures.egressConnectionsBefore} → ${figures.egressConnectionsAfter}`,
+  String(figures.tries),
+  figures.problems.length === 0 ? 'withstood' : 'FAILED',
+]
 
 /** Round after round for as long as the time lasts. */
 async function assault(
@@ -155,7 +202,8 @@ async function assault(
   let sentBytes = 0
   let closedMs: number | null = null
   for (let round = 0; round < (attack.rounds ?? MAX_ROUNDS) && performance.now() < endsAtMs; round++) {
-    await attack.run(ground)
+    // What an attack runs into is a finding, and no end of the suite.
+    await attack.run(ground).catch((error: unknown) => problems.push(String(error)))
     for (const peer of siege.takePeers()) {
       if (peer.crossedAtMs !== null) {
         await peer.closed(peer.crossedAtMs + CLOSE_WITHIN_MS - performance.now())

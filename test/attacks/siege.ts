@@ -5,16 +5,20 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { createServer } from 'node:http'
+import { createServer as createTcpServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makePki } from '../support/dev-pki.ts'
+import { connectGrpcJs } from '../support/grpc-js-kit.ts'
+import type { GrpcCaller } from '../support/grpc-peer.ts'
 import { readMetrics } from '../support/gateway-readings.ts'
 import { startGateway } from '../support/gateway-process.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
 import { TestIssuer } from '../support/issuer.ts'
+import { EXPORT_PATH } from './attack.ts'
 import type { AttackGround, AttackStage } from './attack.ts'
 import { HostilePeer } from './hostile-peer.ts'
 import type { HonestOptions, HonestReport } from './honest-client.ts'
@@ -72,6 +76,10 @@ export async function besiege(stage: AttackStage): Promise<Siege> {
     const upstream = start('upstream.ts')
     undo.push(() => upstream.kill())
     const upstreamPort = await answerOf<number>(upstream)
+    const tokenFile = join(folder, 'token')
+    writeFileSync(tokenFile, await issuer.mint({ expiresInSeconds: TOKEN_LIFE_SECONDS }), { mode: 0o600 })
+    const hostile = stage.hostileUpstream === undefined ? null : await serveHostile(stage.hostileUpstream)
+    if (hostile !== null) undo.push(() => hostile.close())
     const gateway = await startGateway(
       `control_plane:
   listen:
@@ -82,7 +90,7 @@ ${tls === null ? '' : `    tls: {cert_file: ${pki.server.certFile}, key_file: ${
       - issuer_url: ${issuer.issuer}
         audience: control-plane
 ${provider === null ? `        public_keys_file: ${keysFile}` : `        jwks_uri: ${provider.url}/keys`}
-limits: {${stage.limits ?? ''}}
+${hostile === null ? '' : workloadYaml(hostile.port, tokenFile)}limits: {${stage.limits ?? ''}}
 drain: {delay: 0s, timeout: 1s}
 `,
       { env: { NODE_OPTIONS: AS_SHIPPED } },
@@ -103,6 +111,8 @@ drain: {delay: 0s, timeout: 1s}
     const metric: AttackGround['metric'] = async (name, labels = {}) =>
       (await readMetrics(gateway.ports['admin']!)).sum(name, labels)
     let peers: HostilePeer[] = []
+    let caller: GrpcCaller | null = null
+    undo.push(() => caller?.close())
     const faults: string[] = []
     return {
       gateway,
@@ -114,6 +124,16 @@ drain: {delay: 0s, timeout: 1s}
         mint,
         metric,
         adminPort: gateway.ports['admin']!,
+        async upstream() {
+          const peer = await hostile!.connection()
+          if (!peers.includes(peer)) peers.push(peer)
+          return peer
+        },
+        async call(messageBytes = 10, timeoutMs = 5_000) {
+          caller ??= connectGrpcJs({ port: gateway.ports['caller']!, tls: null, token: null })
+          const { status } = await caller.unary(Buffer.alloc(messageBytes), { path: EXPORT_PATH, timeoutMs })
+          return status
+        },
         async open({ settings = [], ...own } = {}) {
           const peer = await HostilePeer.dial({ port, tls, ...own })
           peers.push(peer)
@@ -164,6 +184,47 @@ function answerOf<T>(child: ChildProcess): Promise<T> {
     child.once('error', fail)
     child.once('exit', (code) => fail(new Error(`a process of the siege ended (${code})`)))
   })
+}
+
+/** The role whose upstream is the attacker; the honest client goes by the other one. */
+function workloadYaml(upstreamPort: number, tokenFile: string): string {
+  return `workload:
+  listen: {endpoint: 127.0.0.1:%caller%}
+  upstream: {endpoint: 127.0.0.1:${upstreamPort}}
+  bearertokenauth: {filename: ${tokenFile}}
+`
+}
+
+interface HostileServer {
+  readonly port: number
+  /** The connection that stands, else the next one. @throws Error when none comes in two seconds */
+  connection(): Promise<HostilePeer>
+  close(): void
+}
+
+/** Where the gateway dials an attacker. */
+async function serveHostile(manner: 'polite' | 'mute'): Promise<HostileServer> {
+  const accepted: HostilePeer[] = []
+  const server = createTcpServer((socket) => {
+    const peer = HostilePeer.accept(socket)
+    if (manner === 'polite') peer.hello()
+    accepted.push(peer)
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  return {
+    port: (server.address() as AddressInfo).port,
+    async connection() {
+      for (const endMs = performance.now() + 2_000; performance.now() < endMs; await sleep(2)) {
+        const live = accepted.findLast((peer) => !peer.isGone)
+        if (live !== undefined) return live
+      }
+      throw new Error('the gateway does not dial its upstream')
+    },
+    close() {
+      server.close()
+      for (const peer of accepted) peer.cut()
+    },
+  }
 }
 
 interface KeyServer {
