@@ -5,10 +5,9 @@
  * is left afterwards, or when memory grows by 1 MiB in ten minutes or more. The slope is taken after the first five minutes,
  * and judged where at least ten are left; a shorter run shows it only.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { makePki } from '../support/dev-pki.ts'
@@ -18,10 +17,10 @@ import { TEST_SERVICE } from '../support/gateway-pair.ts'
 import { readMetrics } from '../support/gateway-readings.ts'
 import { nodeHttp2 } from '../support/node-http2-kit.ts'
 import { startProvider } from '../support/oidc-provider.ts'
+import { measuredOn, writeResults } from '../support/results-file.ts'
+import { fileCount, MIB, rssOf, slopeOf } from './gauges.ts'
 import { MixedLoad, serve } from './load.ts'
 
-const ROOT = resolve(import.meta.dirname, '../..')
-const MIB = 1024 * 1024
 const SAMPLE_MS = 5_000
 const WARM_UP_MS = 5 * 60_000
 const JUDGED_MS = 10 * 60_000
@@ -59,7 +58,7 @@ async function main(): Promise<number> {
     options: { minutes: { type: 'string', default: '20' }, out: { type: 'string' } },
   })
   const lastsMs = Number(values.minutes) * 60_000
-  const startedAt = new Date().toISOString()
+  const on = measuredOn()
   const folder = mkdtempSync(join(tmpdir(), 'authgw-soak-'))
   const undo: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
   try {
@@ -83,22 +82,21 @@ async function main(): Promise<number> {
       ),
     )
     const problems = judge(load, figures, lastsMs)
-    const file = values.out ?? join(ROOT, `bench/results/soak-${startedAt.slice(0, 10)}.json`)
-    const result = {
-      startedAt,
-      srcTree: git('rev-parse', 'HEAD:src'),
-      isSrcChanged: git('status', '--porcelain', '--', 'src') !== '',
-      node: process.version,
-      cores: cpus().length,
-      minutes: lastsMs / 60_000,
-      calls: load.callCount,
-      endedAsExpected: load.ended,
-      unexpected: load.unexpected,
-      reconnects: load.reconnects,
-      gateways: figures,
-      problems,
-    }
-    writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
+    const file = writeResults(
+      'soak',
+      on,
+      {
+        minutes: lastsMs / 60_000,
+        calls: load.callCount,
+        endedAsExpected: load.ended,
+        unexpected: load.unexpected,
+        reconnects: load.reconnects,
+        gateways: figures,
+        problems,
+      },
+      values.out,
+    )
+    console.log(`Figures: ${file}`)
     console.log(`${load.callCount} calls; ${problems.length === 0 ? 'nothing found' : problems.join('; ')}`)
     return problems.length === 0 ? 0 : 1
   } finally {
@@ -207,45 +205,10 @@ function judge(load: MixedLoad, figures: readonly GatewayFigures[], lastsMs: num
   return problems
 }
 
-/** Least squares, in MiB per ten minutes; 0 for fewer than two samples. */
-function slopeOf(samples: readonly Sample[]): number {
-  const count = samples.length
-  if (count < 2) return 0
-  const meanS = samples.reduce((sum, { atSeconds }) => sum + atSeconds, 0) / count
-  const meanBytes = samples.reduce((sum, { rssBytes }) => sum + rssBytes, 0) / count
-  let above = 0
-  let below = 0
-  for (const { atSeconds, rssBytes } of samples) {
-    above += (atSeconds - meanS) * (rssBytes - meanBytes)
-    below += (atSeconds - meanS) ** 2
-  }
-  return Math.round((above / below / MIB) * 600 * 100) / 100
-}
-
 function progress(atSeconds: number, load: MixedLoad, samples: readonly Sample[][]): string {
   const memory = samples.map((own) => `${Math.round(own.at(-1)!.rssBytes / MIB)} MiB`).join(' and ')
   const oddCount = Object.values(load.unexpected).reduce((sum, count) => sum + count, 0)
   return `${Math.round(atSeconds / 60)} min: ${load.callCount} calls, ${oddCount} unexpected, ${memory}`
-}
-
-function rssOf(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
-  return 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0)
-}
-
-const fileCount = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
-
-/** What git says; empty outside a checkout. */
-function git(...args: string[]): string {
-  try {
-    return execFileSync('git', args, {
-      cwd: ROOT,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    }).trim()
-  } catch {
-    return ''
-  }
 }
 
 process.exitCode = await main()
