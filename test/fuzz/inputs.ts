@@ -1,6 +1,6 @@
 /** The inputs of fuzzers that are kept, as hex in small files: what covers the code, and what once failed. */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Which of the two folders of test/fuzz. */
@@ -25,6 +25,11 @@ export function inputsOf(kind: InputKind, target: string): Input[] {
       name,
       bytes: Buffer.from(readFileSync(join(folder, name), 'latin1').replaceAll(/\s+/g, ''), 'hex'),
     }))
+}
+
+/** Removes the inputs of a target. */
+export function clearInputs(kind: InputKind, target: string): void {
+  rmSync(folderOf(kind, target), { recursive: true, force: true })
 }
 
 /** Keeps an input in a file named after its octets, 32 of them a line. Gives the file's name. */

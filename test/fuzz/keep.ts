@@ -1,11 +1,11 @@
 /**
- * `node test/fuzz/keep.ts ENTRY TARGET FOLDER`: puts those inputs of FOLDER into the target's corpus that run code which no
- * smaller one runs, by V8's own coverage of ENTRY's files under src/.
+ * `node test/fuzz/keep.ts ENTRY TARGET FOLDER`: makes the target's corpus of those inputs of FOLDER that run code which no smaller
+ * one runs, by V8's own coverage of ENTRY's files under src/.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { Session, type Profiler } from 'node:inspector/promises'
 import { join } from 'node:path'
-import { writeInput } from './inputs.ts'
+import { clearInputs, writeInput } from './inputs.ts'
 import type { FuzzTarget } from './targets/index.ts'
 
 const [entry = '', target = '', folder = ''] = process.argv.slice(2)
@@ -42,6 +42,7 @@ const inputs = readdirSync(folder)
   .filter((bytes) => bytes.length <= MAX_KEPT_BYTES)
   .sort((a, b) => a.length - b.length)
 let kept = 0
+clearInputs('corpus', target)
 await session.post('Profiler.takePreciseCoverage')
 for (const bytes of inputs) {
   try {

@@ -1,7 +1,7 @@
 /**
  * `npm run test:fuzz -- --minutes N [--target X]`: each target under libFuzzer for that long, begun from test/fuzz/corpus and
  * regressions. A finding is written to test/fuzz/regressions/<target>/ as hex and ends in exit code 1; 77 where the engine cannot
- * be had. Figures go to bench/results/fuzz-<date>.json, or to `--out FILE`. `--keep` takes what covers more into the corpus.
+ * be had. Figures go to bench/results/fuzz-<date>.json, or to `--out FILE`. `--keep` makes the corpus anew of what it found.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -4,10 +4,11 @@
  */
 import { equal, ok } from 'node:assert/strict'
 import { FAULTS, type FaultToken } from '../../../src/base/index.ts'
-import { FrameType, H2Code, type H2CodeName } from '../../../src/frame/index.ts'
+import { FrameReader, FrameType, H2Code, type H2CodeName } from '../../../src/frame/index.ts'
 import type { H2Stream } from '../../../src/h2/index.ts'
 import { pattern } from '../../support/frame-factory.ts'
 import { listOf, PREFACE, RawPeer, REQUEST, RESPONSE, TRAILERS } from '../../support/h2-pair.ts'
+import { RecordingSink } from '../../support/recording-sink.ts'
 import { Cursor } from './cursor.ts'
 import { PEER_STEPS, peerOctets } from './programs.ts'
 
@@ -22,6 +23,10 @@ class Program {
   readonly #cursor: Cursor
   /** Whether a chunk is cut in two. */
   readonly #cuts: boolean
+  /** Octets of each stream that its owner was given and has not credited. */
+  readonly #owned = new Map<H2Stream, number>()
+  /** Reads the same, to know whether a frame is under way: octets of it are held that no owner knows of yet. */
+  readonly #shadow: FrameReader
 
   constructor(input: Buffer, isServer: boolean) {
     this.#cursor = new Cursor(input)
@@ -30,8 +35,14 @@ class Program {
     this.#peer = new RawPeer({ isServer, limits: { maxConcurrentStreams: 8 } })
     this.#peer.handler.credits = (mode & 4) === 0
     this.#peer.handler.admits = (mode & 8) === 0
+    this.#peer.handler.on = (event, stream) => this.#onEvent(event, stream)
+    const saysPreface = (mode & 1) === 0 || (isServer && (mode & 16) === 0)
+    this.#shadow = new FrameReader(new RecordingSink(), {
+      maxFrameBytes: 16_384,
+      expectsPreface: isServer && !saysPreface,
+    })
     if ((mode & 1) === 0) this.#peer.open()
-    else if (isServer && (mode & 16) === 0) this.#peer.send(PREFACE)
+    else if (saysPreface && isServer) this.#peer.send(PREFACE)
   }
 
   run(): void {
@@ -44,10 +55,18 @@ class Program {
     this.#finish()
   }
 
+  #onEvent(event: string, stream: H2Stream | null): void {
+    const { handler } = this.#peer
+    if (stream === null || event !== 'data') return
+    const bytes = handler.credits ? 0 : handler.received.get(stream.id)!.at(-1)!.length
+    this.#owned.set(stream, (this.#owned.get(stream) ?? 0) + bytes)
+  }
+
   #send(octets: Buffer): void {
     const { connection, end } = this.#peer
     // As the pump: who does not read our answers is not read from.
     if (!connection.wantsRead) this.#peer.flush()
+    this.#shadow.push(Buffer.from(octets))
     if (!this.#cuts || octets.length < 2) return end.receive(octets)
     const at = this.#cursor.octet() % octets.length
     end.receive(Buffer.from(octets.subarray(0, at)))
@@ -75,8 +94,11 @@ class Program {
 
   #ownStream(step: number, stream: H2Stream): void {
     const choice = this.#cursor.octet()
-    if (step === 5) stream.credit(choice * 300)
-    else if (step === 6) stream.reset(choice & 0x0f)
+    if (step === 5) {
+      stream.credit(choice * 300)
+      this.#owned.set(stream, Math.max(0, (this.#owned.get(stream) ?? 0) - choice * 300))
+    }
+    if (step === 6) stream.reset(choice & 0x0f)
     else if (step === 7) stream.sendData(pattern((choice >> 1) * 200), (choice & 1) === 1)
     else if (step === 8) {
       if (this.#peer.connection.isServer) stream.sendHeaders(RESPONSE_LIST, (choice & 1) === 1)
@@ -95,6 +117,15 @@ class Program {
     ok(connection.streams.liveCount <= 100, 'streams are bounded')
     equal(end.stats.streamsOpen, connection.streams.liveCount)
     if (connection.isFaulted) this.#checkFault()
+    else if (!connection.isFinished && !this.#shadow.isMidFrame) this.#checkOwned()
+  }
+
+  /** Between frames a stream holds what its owner has not credited: padding and the rest is back with the peer. */
+  #checkOwned(): void {
+    for (const stream of this.#peer.connection.streams.live())
+      equal(stream.recvWindow.heldBytes, this.#owned.get(stream) ?? 0)
+    for (const [stream, bytes] of this.#owned)
+      if (stream.isOver && stream.recvWindow.heldBytes > 0) equal(stream.recvWindow.heldBytes, bytes)
   }
 
   /** A fault says GOAWAY with its token and the code of that token. */
