@@ -73,7 +73,8 @@ export class Keycloak {
         JAVA_OPTS_APPEND: '-XX:TieredStopAtLevel=1',
       },
       isReady: () => isAnswering(`${this.issuer()}/.well-known/openid-configuration`),
-      readyMs: 180_000,
+      // Some 15 s on a free machine; minutes on one that does much else.
+      readyMs: 300_000,
     })
   }
 
