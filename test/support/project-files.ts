@@ -2,7 +2,7 @@
  * Turns the project's folder into its files, as those who check documents and deployment files need them.
  *
  * ```ts
- * projectFiles('.md')                       // README.md, docs/operations.md, … without packages and what is built
+ * projectFiles('.md')                       // README.md, docs/no-loss.md, … without packages and what is built
  * yamlBlocks(text)                          // the ```yaml blocks of a Markdown text
  * ```
  */

@@ -23,6 +23,7 @@ function contentFor(key: string): string {
   if (/^(client_)?ca_file$|^issuer_ca_path$/.test(key)) return pki.ca.certificatePem
   if (key === 'cert_file') return pki.server.certificatePem
   if (key === 'key_file') return pki.server.keyPem
+  if (key === 'public_keys_file') return '{"keys": [{"kty": "RSA"}]}\n'
   return 'something\n'
 }
 

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { REFUSAL_REASONS } from '../../../src/auth/index.ts'
-import { PROJECT, projectFiles, readProjectFile } from '../../support/project-files.ts'
+import { PROJECT, projectFiles, readProjectFile, yamlBlocks } from '../../support/project-files.ts'
 
 const pages = projectFiles('.md')
 
@@ -47,8 +47,30 @@ test('a decision takes at most forty lines, and says context, decision, conseque
   }
 })
 
+test('there is a page for each task of an operator, and the index names them all', () => {
+  const index = readProjectFile('docs/operations/README.md')
+  const tasks = projectFiles('.md', 'docs/operations').filter((page) => !page.endsWith('README.md'))
+  for (const task of ['keycloak', 'entra-id', 'okta', 'kubernetes-service-accounts', 'spiffe'])
+    expect(tasks).toContain(`docs/operations/${task}.md`)
+  for (const task of ['rotating', 'reading-a-denial', 'sizing-the-queue'])
+    expect(tasks).toContain(`docs/operations/${task}.md`)
+  expect(tasks.filter((page) => !index.includes(`](${page.slice('docs/operations/'.length)})`))).toEqual([])
+})
+
+test('the page for each provider configures both sides, as one file each', () => {
+  for (const provider of ['keycloak', 'entra-id', 'okta', 'kubernetes-service-accounts', 'spiffe']) {
+    const blocks = yamlBlocks(readProjectFile(`docs/operations/${provider}.md`))
+    for (const role of ['workload', 'control_plane'])
+      expect([provider, role, blocks.some((text) => text.startsWith(`${role}:`))]).toEqual([
+        provider,
+        role,
+        true,
+      ])
+  }
+})
+
 test('the night page knows every refusal that can hold telemetry back', () => {
-  const night = readProjectFile('docs/operations.md')
+  const night = readProjectFile('docs/operations/symptoms.md')
   // What a client sends wrongly and the sender alone can mend is described in errors.md.
   const onlyInErrors = new Set([
     'token_duplicate',
@@ -68,8 +90,8 @@ test('the night page knows every refusal that can hold telemetry back', () => {
   expect(absent).toEqual([])
 })
 
-test('every alert has its first step on the night page', () => {
-  const night = readProjectFile('docs/operations.md')
+test('every alert has its first step on the page about running it', () => {
+  const night = readProjectFile('docs/operations/running.md')
   const alerts = [...readProjectFile('deploy/prometheus/alerts.yaml').matchAll(/- alert: (\w+)/g)]
   expect(alerts.map((match) => match[1]!).filter((alert) => !night.includes(`\`${alert}\``))).toEqual([])
 })
