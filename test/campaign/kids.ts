@@ -47,9 +47,12 @@ export interface FloodResult {
   readonly honestP99Ms: number
   /** Of the gateway, for each call of the phase. */
   readonly cpuPerCallUs: number
-  /** Largest in the second quarter of the phase, and in the last. */
+  /** Resident memory: largest in the second quarter of the phase, and in the last. */
   readonly rssEarlyMib: number
   readonly rssLateMib: number
+  /** What its heap does not give back: smallest in the second quarter, and in the last. */
+  readonly heapEarlyMib: number
+  readonly heapLateMib: number
   /** What is not as it must be. */
   readonly complaints: readonly string[]
 }
@@ -61,8 +64,16 @@ const LOUD_IN_FLIGHT = 200
 const MIN_KEY_GAP_SECONDS = 9.8
 /** What the honest caller may lose to a flood, against an equally loud honest load. */
 const MAX_SLOWDOWN = 2
-/** Of a heap that breathes; a leak of 100 octets a call would make 75 MiB between the quarters of a million calls. */
-const MAX_GROWTH_MIB = 24
+/** A heap breathes; a leak of 50 octets a call would make 24 MiB between those quarters of a million calls. */
+const MAX_HEAP_GROWTH_MIB = 16
+/** The allocator takes its time to settle: most of it in the first minute. */
+const MAX_RSS_GROWTH_MIB = 64
+/** How often memory is looked at, in ms: each look is a scrape. */
+const WATCH_MS = 1_000
+
+/** A quarter of a list, counted from 1. */
+const quarter = (list: readonly number[], number: number): readonly number[] =>
+  list.slice(Math.floor((list.length * (number - 1)) / 4), Math.ceil((list.length * number) / 4))
 
 const percentile = (sorted: readonly number[], share: number): number =>
   Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0) * 100) / 100
@@ -76,6 +87,31 @@ function cpuSeconds(pid: number): number {
 function rssMib(pid: number): number {
   const line = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
   return Math.round(Number(line?.[1] ?? 0) / 1_024)
+}
+
+/** Looks at the gateway's memory until `end`, which says how it went. */
+function watchMemory(bed: Bed) {
+  const { pid } = bed.gateways.control_plane!
+  const rss: number[] = []
+  const heap: number[] = []
+  const look = async (): Promise<void> => {
+    rss.push(rssMib(pid))
+    const readings = await readMetrics(bed.ports.controlPlaneAdmin)
+    heap.push(Math.round(readings.sum('nodejs_heap_size_used_bytes') / 1_048_576))
+  }
+  // A scrape that comes too late under a flood is left out.
+  const timer = setInterval(() => void look().catch(() => {}), WATCH_MS)
+  return {
+    end() {
+      clearInterval(timer)
+      return {
+        rssEarlyMib: Math.max(0, ...quarter(rss, 2)),
+        rssLateMib: Math.max(0, ...quarter(rss, 4)),
+        heapEarlyMib: Math.min(...quarter(heap, 2)),
+        heapLateMib: Math.min(...quarter(heap, 4)),
+      }
+    },
+  }
 }
 
 /** Runs a phase: the honest caller beside `loud`, or alone for a while. */
@@ -92,8 +128,7 @@ async function runPhase(
     (await readMetrics(bed.ports.controlPlaneAdmin)).sum('authgw_signature_checks_total')
   const checksBefore = await readChecks()
   const cpuBefore = cpuSeconds(pid)
-  const rss: number[] = []
-  const watch = setInterval(() => rss.push(rssMib(pid)), 500)
+  const memory = watchMemory(bed)
   const startMs = performance.now()
   const honest = await startCaller({
     target,
@@ -112,16 +147,10 @@ async function runPhase(
     loudReport = await caller.ended
   }
   const { answers, timesMs } = await honest.stop()
-  clearInterval(watch)
   const calls = loudReport.sent + Object.values(answers).reduce((total, times) => total + times, 0)
   const cpuPerCallUs = Math.round(((cpuSeconds(pid) - cpuBefore) * 1e6) / calls)
   const attempts = bed.controlPlaneProxy.attempts(KEYS_PATH).filter((atMs) => atMs >= startMs)
   const gaps = attempts.slice(1).map((atMs, index) => (atMs - attempts[index]!) / 1_000)
-  const quarter = (number: number): number =>
-    Math.max(
-      0,
-      ...rss.slice(Math.floor((rss.length * (number - 1)) / 4), Math.ceil((rss.length * number) / 4)),
-    )
   return {
     phase,
     sent: loudReport.sent,
@@ -135,8 +164,7 @@ async function runPhase(
     honestP50Ms: percentile(timesMs, 0.5),
     honestP99Ms: percentile(timesMs, 0.99),
     cpuPerCallUs,
-    rssEarlyMib: quarter(2),
-    rssLateMib: quarter(4),
+    ...memory.end(),
   }
 }
 
@@ -149,8 +177,10 @@ function complaintsOf(result: Omit<FloodResult, 'complaints'>, baseP99Ms: number
     complaints.push(`key fetches ${result.minKeyFetchGapSeconds} s apart`)
   if (result.honestP99Ms > MAX_SLOWDOWN * baseP99Ms)
     complaints.push(`honest p99 ${result.honestP99Ms} ms, beside an equally loud honest load ${baseP99Ms} ms`)
+  const heapGrowthMib = result.heapLateMib - result.heapEarlyMib
+  if (heapGrowthMib > MAX_HEAP_GROWTH_MIB) complaints.push(`the heap grew by ${heapGrowthMib} MiB`)
   const growthMib = result.rssLateMib - result.rssEarlyMib
-  if (growthMib > MAX_GROWTH_MIB) complaints.push(`memory grew by ${growthMib} MiB`)
+  if (growthMib > MAX_RSS_GROWTH_MIB) complaints.push(`memory grew by ${growthMib} MiB`)
   return complaints
 }
 
@@ -184,7 +214,7 @@ export const floodLine = (r: FloodResult): string =>
   `${r.phase}: ${r.sent} at ${r.perSecond}/s, answers ${JSON.stringify(r.answers)}, key fetches ${r.keyFetches}` +
   ` (min gap ${r.minKeyFetchGapSeconds ?? '–'} s), signatures checked ${r.signatureChecks},` +
   ` honest p50 ${r.honestP50Ms} and p99 ${r.honestP99Ms} ms, honest failures ${r.honestFailures} of ${r.honestCalls},` +
-  ` CPU of the gateway ${r.cpuPerCallUs} µs a call, RSS ${r.rssEarlyMib} → ${r.rssLateMib} MiB:` +
+  ` CPU of the gateway ${r.cpuPerCallUs} µs a call, RSS ${r.rssEarlyMib} → ${r.rssLateMib} MiB, heap ${r.heapEarlyMib} → ${r.heapLateMib} MiB:` +
   ` ${r.complaints.join('; ') || 'ok'}\n`
 
 if (import.meta.main) {
