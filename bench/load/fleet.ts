@@ -118,11 +118,16 @@ export function cpuSeconds(root: number): number {
 }
 
 /** The greatest resident memory of a process so far, its descendants' added, in MB. */
-export function peakMemoryMegabytes(root: number): number {
+export const peakMemoryMegabytes = (root: number): number => memoryMegabytes(root, 'VmHWM')
+
+/** The resident memory of a process now, its descendants' added, in MB. */
+export const residentMegabytes = (root: number): number => memoryMegabytes(root, 'VmRSS')
+
+function memoryMegabytes(root: number, name: 'VmHWM' | 'VmRSS'): number {
   let kilobytes = 0
   for (const pid of processTree(root)) {
     try {
-      const line = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+      const line = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
       kilobytes += Number(line?.[1] ?? 0)
     } catch {
       // It has ended.

@@ -28,12 +28,17 @@ export interface Ground {
   /** The same key as PEM. */
   publicKeyFile: string
   token: string
+  /** Another token of the same claims and key, from another issuer. */
+  mint(issuer: string): Promise<string>
   tokenFile: string
   /** A token of the same claims, signed with another key. */
   forgedToken: string
   caFile: string
   certFile: string
   keyFile: string
+  /** A client's certificate of the same authority. */
+  clientCertFile: string
+  clientKeyFile: string
   /** Certificate and key in one file, as HAProxy wants it. */
   bothFile: string
   remove(): void
@@ -49,26 +54,30 @@ export async function prepareGround(): Promise<Ground> {
   const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true })
   const { privateKey: strangerKey } = await generateKeyPair('RS256')
   const jwk = { ...(await exportJWK(publicKey)), kid: 'bench', alg: 'RS256', use: 'sig' }
-  const token = await mint(privateKey)
+  const token = await mint(privateKey, ISSUER)
   const ca = await makeAuthority(folder)
   const server = await ca.issue('server', { use: 'server', san: 'DNS:localhost,IP:127.0.0.1' })
+  const client = await ca.issue('client', { use: 'client', san: 'URI:spiffe://example.org/bench' })
   return {
     folder,
     publicKeysFile: at('jwks.json', JSON.stringify({ keys: [jwk] })),
     publicKeyFile: at('issuer-public.pem', await exportSPKI(publicKey)),
     token,
+    mint: (issuer) => mint(privateKey, issuer),
     tokenFile: at('token', token),
-    forgedToken: await mint(strangerKey),
+    forgedToken: await mint(strangerKey, ISSUER),
     caFile: ca.certFile,
     certFile: server.certFile,
     keyFile: server.keyFile,
+    clientCertFile: client.certFile,
+    clientKeyFile: client.keyFile,
     bothFile: at('server-both.pem', `${server.certificatePem}\n${server.keyPem}`),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
 }
 
 /** A token with the claims, and so about the length, of a service account's token from Keycloak. */
-async function mint(key: CryptoKey): Promise<string> {
+async function mint(key: CryptoKey, issuer: string): Promise<string> {
   const claims = {
     jti: 'trrtcc:5f1cbb5e-6a52-4dd5-9a3c-0c9d2c2f9c11',
     typ: 'Bearer',
@@ -86,7 +95,7 @@ async function mint(key: CryptoKey): Promise<string> {
   }
   return new SignJWT(claims)
     .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: 'bench' })
-    .setIssuer(ISSUER)
+    .setIssuer(issuer)
     .setAudience(AUDIENCE)
     .setSubject('0f8e5d2c-9f70-4b8e-8f51-6a4f36a3f1de')
     .setIssuedAt()

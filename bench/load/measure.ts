@@ -53,7 +53,8 @@ export interface SettingFigures {
   faults: string[]
 }
 
-interface Started extends Contender {
+/** A proxy that runs. */
+export interface Started extends Contender {
   running: Running
   figures: ContenderFigures
 }
@@ -91,8 +92,8 @@ export async function measure(
         found.absences.push(`${contender.peer.name}: ${reason}`)
         say(`  ${contender.peer.name}: absent, ${reason}`)
       }
-    for (const { running } of all)
-      await profile.put(ground, running.port, { ...load, seconds: WARM_UP_SECONDS })
+    for (const { running, peer } of all)
+      await profile.put(ground, running.port, { ...load, seconds: peer.warmUpSeconds ?? WARM_UP_SECONDS })
     for (let round = 0; round < setting.rounds; round++)
       for (const started of all) {
         const turn = await takeTurn(ground, setting, started)
@@ -110,7 +111,8 @@ export async function measure(
 
 let startCount = 0
 
-async function startProved(
+/** Starts a proxy in front of a server and proves that it does what it claims. */
+export async function startProved(
   ground: Ground,
   contender: Contender,
   upstreamPort: number,

@@ -20,7 +20,11 @@ export async function probe(
   checksToken: boolean,
 ): Promise<void> {
   const session = http2.connect(`${isTls ? 'https' : 'http'}://localhost:${port}`, {
-    ...(isTls && { ca: readFileSync(ground.caFile) }),
+    ...(isTls && {
+      ca: readFileSync(ground.caFile),
+      cert: readFileSync(ground.clientCertFile),
+      key: readFileSync(ground.clientKeyFile),
+    }),
     lookup: (_host, _options, done) => done(null, [{ address: '127.0.0.1', family: 4 }]),
   })
   session.on('error', () => undefined)

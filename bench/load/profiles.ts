@@ -16,6 +16,8 @@ export interface Load {
   /** Octets of a message, without the 5 of its prefix. */
   size: number
   isTls: boolean
+  /** What is sent in place of `size` octets of nothing; h2load only. */
+  bodyFile?: string
 }
 
 /** What a load run found. */
@@ -30,7 +32,7 @@ export interface LoadFigures {
 
 /** A kind of load: its generator and the server that fits it. */
 export interface Profile {
-  name: 'constant' | 'grpc-go'
+  name: 'constant' | 'grpc-go' | 'grpc-js'
   describes: string
   /** Why it cannot be run here, or null. */
   lack(): string | null
@@ -39,34 +41,68 @@ export interface Profile {
 }
 
 const isMissing = (error: string): Error => new Error(`the load generator failed: ${error}`)
+const LOAD_SLACK_MS = 20_000
+const loadTimeoutMs = (load: Load): number => load.seconds * 1000 + LOAD_SLACK_MS
 
-/** h2load: after the first call of a connection each head is the same few indexed octets. */
+/** h2load: after the first call of a connection each head is the same few indexed octets. It has no client certificate. */
 const constant: Profile = {
   name: 'constant',
   describes: 'constant head (h2load → nghttpd)',
   lack: () => null,
   startServer: startNghttpd,
-  async put(ground, port, load) {
-    const url = `${load.isTls ? 'https' : 'http'}://127.0.0.1:${port}${METHOD}`
-    const fields = [`authorization: Bearer ${ground.token}`, 'content-type: application/grpc', 'te: trailers']
-    const amount = [
-      '-c',
-      `${load.connections}`,
-      '-m',
-      `${load.concurrency}`,
-      '-t',
-      '1',
-      '-D',
-      `${load.seconds}`,
-    ]
-    const result = await run(
-      'h2load',
-      [...amount, '-d', writeBody(ground, load.size), ...fields.flatMap((field) => ['-H', field]), url],
-      { timeoutMs: (load.seconds + 20) * 1000 },
-    )
-    if (result.code !== 0) throw isMissing(result.trouble ?? result.stderr.slice(-300))
-    return parseH2load(result.stdout, load)
-  },
+  put: (ground, port, load) => (load.isTls ? putCore(ground, port, load) : putH2load(ground, port, load)),
+}
+
+/** Loads with h2load, with further arguments of its own. */
+export async function putH2load(
+  ground: Ground,
+  port: number,
+  load: Load,
+  further: string[] = [],
+): Promise<LoadFigures> {
+  const url = `${load.isTls ? 'https' : 'http'}://127.0.0.1:${port}${METHOD}`
+  const fields = [`authorization: Bearer ${ground.token}`, 'content-type: application/grpc', 'te: trailers']
+  const amount = [
+    '-c',
+    `${load.connections}`,
+    '-m',
+    `${load.concurrency}`,
+    '-t',
+    '1',
+    '-D',
+    `${load.seconds}`,
+  ]
+  const body = load.bodyFile ?? writeBody(ground, load.size)
+  const heads = fields.flatMap((field) => ['-H', field])
+  const result = await run('h2load', [...amount, ...further, '-d', body, ...heads, url], {
+    timeoutMs: loadTimeoutMs(load),
+  })
+  if (result.code !== 0) throw isMissing(result.trouble ?? result.stderr.slice(-300))
+  return parseH2load(result.stdout, load)
+}
+
+/** Loads with the client on authgw's own core, which shows its certificate where there is TLS. */
+export async function putCore(ground: Ground, port: number, load: Load): Promise<LoadFigures> {
+  const safety = load.isTls
+    ? ['--ca', ground.caFile, '--cert', ground.clientCertFile, '--key', ground.clientKeyFile]
+    : []
+  return putNode('core-load.ts', ground, port, load, ['load', ...safety])
+}
+
+async function putNode(
+  program: string,
+  ground: Ground,
+  port: number,
+  load: Load,
+  further: string[],
+): Promise<LoadFigures> {
+  const amount = ['--connections', `${load.connections}`, '--concurrency', `${load.concurrency}`]
+  const shape = ['--seconds', `${load.seconds}`, '--size', `${load.size}`, '--token-file', ground.tokenFile]
+  const file = join(import.meta.dirname, program)
+  const args = [file, '--port', `${port}`, ...amount, ...shape, ...further]
+  const result = await run(process.execPath, args, { timeoutMs: loadTimeoutMs(load) })
+  if (result.code !== 0) throw isMissing(result.trouble ?? result.stderr.slice(-300))
+  return JSON.parse(result.stdout) as LoadFigures
 }
 
 /**
@@ -115,10 +151,12 @@ const grpcGo: Profile = {
       '-method',
       METHOD,
     ]
-    const safety = load.isTls ? ['-ca', ground.caFile] : []
+    const safety = load.isTls
+      ? ['-ca', ground.caFile, '-cert', ground.clientCertFile, '-key', ground.clientKeyFile]
+      : []
     const where = ['-target', `127.0.0.1:${port}`, '-token-file', ground.tokenFile]
     const result = await run(grpcGoProgram()!, ['load', ...where, ...amount, ...shape, ...safety], {
-      timeoutMs: (load.seconds + 20) * 1000,
+      timeoutMs: loadTimeoutMs(load),
     })
     if (result.code !== 0) throw isMissing(result.trouble ?? result.stderr.slice(-300))
     const found = JSON.parse(result.stdout) as LoadFigures & { firstFailure?: string }
@@ -127,6 +165,25 @@ const grpcGo: Profile = {
   },
 }
 
-export const PROFILES: Profile[] = [constant, grpcGo]
+/** Calls at once on one connection of grpc-js: more would only wait in its own process. */
+const GRPC_JS_CONCURRENCY = 25
+
+/** grpc-js: its token is never indexed, and so comes whole in every call. */
+const grpcJs: Profile = {
+  name: 'grpc-js',
+  describes: 'token never indexed (grpc-js → nghttpd)',
+  lack: () => null,
+  startServer: startNghttpd,
+  put: (ground, port, load) =>
+    putNode(
+      'grpc-js-load.ts',
+      ground,
+      port,
+      { ...load, concurrency: Math.min(load.concurrency, GRPC_JS_CONCURRENCY) },
+      ['--method', METHOD],
+    ),
+}
+
+export const PROFILES: Profile[] = [constant, grpcGo, grpcJs]
 /** Where a peer writes what it has to say. */
 export const logFileOf = (ground: Ground, name: string): string => join(ground.folder, `${name}.log`)

@@ -1,11 +1,8 @@
 /**
- * `npm run bench:quick` and `npm run bench`: authgw and its peers in front of the same server, in turns (A B C A B C …), so
- * that what else the machine does falls on all of them alike. Prints CPU of the proxy per call and the ratios; the long
- * one also writes bench/results/<date>.json and .md. What is absent is named, with its reason.
+ * `npm run bench` and `npm run bench:quick`: authgw and its peers in front of the same server, in turns (A B C A B C …), so
+ * that what else the machine does falls on all of them alike. The long run also measures latency, memory, growth and the
+ * CPU of a whole control plane, and writes bench/results/bench-<date>.json, .md and .svg. What is absent is named.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { arch, cpus, release } from 'node:os'
-import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { grpcGoLoad, haproxy as haproxyPackage, nghttp2 } from '../../test/interop/tools/catalog.ts'
 import { ensure } from '../../test/interop/tools/cache.ts'
@@ -13,10 +10,20 @@ import { isOnPath } from '../../test/interop/tools/run.ts'
 import { PEERS } from '../peers/index.ts'
 import { prepareGround } from './ground.ts'
 import type { Ground } from './ground.ts'
+import { measureLatency } from './latency.ts'
 import { measure } from './measure.ts'
-import type { Contender, Setting, SettingFigures } from './measure.ts'
+import type { Contender } from './measure.ts'
+import { measureMemory } from './memory.ts'
+import { plot } from './plot.ts'
 import { PROFILES } from './profiles.ts'
 import { report } from './report.ts'
+import { circumstances, writeResults } from './results.ts'
+import type { Results } from './results.ts'
+import { plans } from './settings.ts'
+import { measureSpans } from './spans.ts'
+
+const PARTS = ['cpu', 'latency', 'memory', 'spans']
+const LATENCY_PEERS = ['authgw', 'nghttpx', 'haproxy', 'node:http2 twin']
 
 const { values: flags } = parseArgs({
   options: {
@@ -26,24 +33,23 @@ const { values: flags } = parseArgs({
     peers: { type: 'string' },
     profiles: { type: 'string' },
     sizes: { type: 'string' },
-    tls: { type: 'boolean' },
+    parts: { type: 'string' },
     install: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 
 const HELP = `node bench/load/run.ts [--quick] [flags]
-  --quick            1 KiB, plaintext, both head profiles, about two minutes; prints only
+  --quick            1 KiB, plaintext, all heads, some minutes; prints only
   --rounds N         how often each proxy has its turn (quick 3, else 5)
-  --seconds N        how long a turn is (quick 2, else 4)
+  --seconds N        how long a turn is (quick 2, else 3; whole ones)
   --peers a,b        only these: ${PEERS.map((peer) => peer.name).join(', ')}
   --profiles a,b     only these: ${PROFILES.map((profile) => profile.name).join(', ')}
-  --sizes 1,16,100   KiB of a message (quick 1)
-  --tls              also with TLS towards callers (default without --quick)
-  --install          first install what is missing and can be had`
+  --sizes 1,16,100   only these sizes of a message, in KiB
+  --parts a,b        only these: ${PARTS.join(', ')} (quick: cpu)
+  --install          first install what is missing and can be had
 
-/** The words of a comma-separated flag, or all. */
-const chosen = (flag: string | undefined, all: string[]): string[] => flag?.split(',') ?? all
+A run with --peers, --profiles, --sizes or --parts is a part of one: it prints, and writes nothing.`
 
 if (flags.help) {
   console.log(HELP)
@@ -54,6 +60,12 @@ if (flags.install)
     const { name, state, remark } = await ensure(component, isOnPath)
     console.log(`${name}: ${state}, ${remark}`)
   }
+
+const say = (line: string): void => console.log(line)
+const words = (flag: string | undefined): string[] | undefined => flag?.split(',')
+const parts = words(flags.parts) ?? (flags.quick ? ['cpu'] : PARTS)
+const isWhole =
+  !flags.quick && [flags.peers, flags.profiles, flags.sizes, flags.parts].every((flag) => flag === undefined)
 
 async function main(): Promise<number> {
   if (!(await isOnPath('h2load')) || !(await isOnPath('nghttpd'))) {
@@ -69,63 +81,75 @@ async function main(): Promise<number> {
 }
 
 async function measureAll(ground: Ground): Promise<number> {
-  const absences: string[] = []
+  const beganMs = performance.now()
+  const results: Results = {
+    ...circumstances(),
+    elapsedSeconds: 0,
+    settings: [],
+    latency: null,
+    memory: null,
+    spans: null,
+    absences: [],
+  }
+  const contenders = await findContenders(results)
+  if (parts.includes('cpu')) await measureSettings(ground, contenders, results)
+  const inLatency = contenders.filter(({ peer }) => LATENCY_PEERS.includes(peer.name))
+  if (parts.includes('latency')) results.latency = await measureLatency(ground, inLatency, say)
+  if (parts.includes('memory')) results.memory = await measureMemory(ground, contenders, say)
+  if (parts.includes('spans')) results.spans = await measureSpans(ground, say)
+  if (results.spans !== null && 'absent' in results.spans)
+    results.absences.push(`CPU per 1000 spans: ${results.spans.absent}`)
+  results.absences = [...new Set(results.absences)]
+  results.elapsedSeconds = Math.round((performance.now() - beganMs) / 1000)
+  const text = report(results)
+  console.log(`\n${text}`)
+  if (isWhole) console.log(`\nWritten: ${writeResults(results, text, plot(results))}.json, .md and .svg`)
+  return isFaultless(results) ? 0 : 1
+}
+
+/** Whether every call of every part was answered, and every check was made. */
+function isFaultless({ settings, latency, memory, spans }: Results): boolean {
+  const failed = [
+    ...(latency?.contenders.map((each) => each.failed) ?? []),
+    ...(memory?.growth.map((each) => each.failed) ?? []),
+    ...(spans !== null && 'ways' in spans ? spans.ways.map((each) => each.failed) : []),
+  ]
+  return settings.every(({ faults }) => faults.length === 0) && failed.every((count) => count === 0)
+}
+
+async function findContenders({ absences }: Results): Promise<Contender[]> {
   const contenders: Contender[] = []
-  for (const name of chosen(flags.peers, flags.quick ? QUICK_PEERS : PEERS.map((peer) => peer.name))) {
-    const peer = PEERS.find((candidate) => candidate.name === name)
-    if (peer === undefined) throw new Error(`no peer is called ${name}\n${HELP}`)
+  const wishes = words(flags.peers)
+  const unknown = wishes?.find((name) => PEERS.every((peer) => peer.name !== name))
+  if (unknown !== undefined) throw new Error(`no peer is called ${unknown}\n${HELP}`)
+  for (const peer of PEERS.filter(({ name }) => wishes?.includes(name) ?? true)) {
     const standing = await peer.standing()
-    if ('absent' in standing) absences.push(`${name}: ${standing.absent}`)
+    if ('absent' in standing) absences.push(`${peer.name}: ${standing.absent}`)
     else contenders.push({ peer, version: standing.version })
   }
-  const found: SettingFigures[] = []
-  for (const setting of settings()) {
+  return contenders
+}
+
+async function measureSettings(ground: Ground, contenders: Contender[], results: Results): Promise<void> {
+  const choice = {
+    isQuick: flags.quick,
+    rounds: Number(flags.rounds ?? (flags.quick ? 3 : 5)),
+    seconds: Number(flags.seconds ?? (flags.quick ? 2 : 3)),
+    peers: words(flags.peers),
+    profiles: words(flags.profiles),
+    sizes: words(flags.sizes)?.map(Number),
+  }
+  for (const { setting, peers } of plans(choice)) {
     const lack = setting.profile.lack()
     if (lack !== null) {
-      absences.push(`profile ${setting.profile.name}: ${lack}`)
+      results.absences.push(`profile ${setting.profile.name}: ${lack}`)
       continue
     }
-    const figures = await measure(ground, contenders, setting, (line) => console.log(line))
-    found.push(figures)
-    absences.push(...figures.absences)
+    const chosen = contenders.filter(({ peer }) => peers.includes(peer.name))
+    const figures = await measure(ground, chosen, setting, say)
+    results.settings.push(figures)
+    results.absences.push(...figures.absences)
   }
-  const text = report(found, [...new Set(absences)])
-  console.log(`\n${text}`)
-  if (!flags.quick) writeResults(found, text)
-  return found.some(({ faults }) => faults.length > 0) ? 1 : 0
-}
-
-const QUICK_PEERS = ['authgw', 'node:http2 twin', 'nghttpx', 'haproxy', 'haproxy + jwt']
-
-function settings(): Setting[] {
-  const rounds = Number(flags.rounds ?? (flags.quick ? 3 : 5))
-  const seconds = Number(flags.seconds ?? (flags.quick ? 2 : 4))
-  const sizes = chosen(flags.sizes, flags.quick ? ['1'] : ['1', '16', '100']).map(
-    (size) => Number(size) * 1024,
-  )
-  const wishes = chosen(
-    flags.profiles,
-    PROFILES.map((profile) => profile.name),
-  )
-  const all: Setting[] = []
-  for (const isTls of (flags.tls ?? !flags.quick) ? [false, true] : [false])
-    for (const size of sizes)
-      for (const profile of PROFILES.filter(({ name }) => wishes.includes(name)))
-        all.push({ profile, rounds, load: { seconds, connections: 8, concurrency: 50, size, isTls } })
-  return all
-}
-
-function writeResults(found: SettingFigures[], text: string): void {
-  const folder = resolve(import.meta.dirname, '../results')
-  const name = join(folder, new Date().toISOString().slice(0, 16).replaceAll(':', ''))
-  mkdirSync(folder, { recursive: true })
-  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, kernel: release(), arch: arch() }
-  writeFileSync(
-    `${name}.json`,
-    `${JSON.stringify({ machine, node: process.version, settings: found }, null, 1)}\n`,
-  )
-  writeFileSync(`${name}.md`, `${text}\n`)
-  console.log(`\nWritten: ${name}.json and .md`)
 }
 
 process.exitCode = await main()

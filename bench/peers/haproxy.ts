@@ -34,7 +34,9 @@ function haproxyPeer(checksToken: boolean): Peer {
     async start({ ground, upstreamPort, isTls, turn }) {
       const port = await freePort()
       const config = join(ground.folder, `haproxy-${checksToken ? 'jwt-' : ''}${turn}.cfg`)
-      const bind = isTls ? `ssl crt ${ground.bothFile} alpn h2` : 'proto h2'
+      const bind = isTls
+        ? `ssl crt ${ground.bothFile} ca-file ${ground.caFile} verify required alpn h2`
+        : 'proto h2'
       const text = `global
   nbthread 1
   maxconn 4000

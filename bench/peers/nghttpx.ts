@@ -27,7 +27,14 @@ export const nghttpx: Peer = {
       'accesslog-file=/dev/null',
       'errorlog-file=/dev/stderr',
       'log-level=ERROR',
-      ...(isTls ? [`private-key-file=${ground.keyFile}`, `certificate-file=${ground.certFile}`] : []),
+      ...(isTls
+        ? [
+            `private-key-file=${ground.keyFile}`,
+            `certificate-file=${ground.certFile}`,
+            'verify-client=yes',
+            `verify-client-cacert=${ground.caFile}`,
+          ]
+        : []),
     ]
     writeFileSync(config, `${lines.join('\n')}\n`)
     return startListening('nghttpx', [`--conf=${config}`], port, { logFile: `${config}.log` })

@@ -7,7 +7,7 @@ export interface PeerSetting {
   ground: Ground
   /** Port of the server behind, on 127.0.0.1, in plaintext. */
   upstreamPort: number
-  /** Whether callers come by TLS (server certificate only: h2load has none of its own) or in plaintext. */
+  /** Whether callers come by mutual TLS, their certificate required where the peer can, or in plaintext. */
   isTls: boolean
   /** A number of this start, for file names. */
   turn: number
@@ -18,6 +18,8 @@ export interface Peer {
   name: string
   /** Whether each call's token is checked; the bench proves it with a probe before it measures. */
   checksToken: boolean
+  /** How long it is loaded before its first turn: just-in-time compilers need that, each worker's its own. Default 2 s. */
+  warmUpSeconds?: number
   /** Its version, or the reason why it cannot be run here. */
   standing(): Promise<{ version: string } | { absent: string }>
   /** Starts it with one worker on a free port. */
