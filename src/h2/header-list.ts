@@ -137,9 +137,18 @@ function checkRequest(list: HeaderList): FaultToken | null {
   }
   // RFC 9113 §8.3.1: no user information; a host that disagrees is how requests are smuggled past a check.
   if (authority?.value.includes('@')) return 'authority_invalid'
-  if (authority && host && authority.value.toLowerCase() !== host.value.toLowerCase())
+  const scheme = seen[PSEUDO_SCHEME]?.value ?? ''
+  if (authority && host && normalAuthority(authority.value, scheme) !== normalAuthority(host.value, scheme))
     return 'authority_invalid'
   return null
+}
+
+/** An authority without what makes no difference: case, an empty port, the default port of its scheme. RFC 3986 §6.2.3 */
+function normalAuthority(value: string, scheme: string): string {
+  const text = value.toLowerCase()
+  if (text.endsWith(':')) return text.slice(0, -1)
+  const port = scheme === 'https' ? ':443' : ':80'
+  return text.endsWith(port) && (scheme === 'https' || scheme === 'http') ? text.slice(0, -port.length) : text
 }
 
 function checkResponse(list: HeaderList): FaultToken | null {
