@@ -63,7 +63,7 @@ must('§4.2 a frame that is too small for what it must hold is a connection erro
     frame({ type: 'DATA', stream: 1, flags: 0x08 }),
     frame({ type: 'GOAWAY', payload: pattern(7) }),
   ].map((bytes) => answerTo((peer) => peer.headers(1, REQUEST).send(bytes)))
-  expect(answers.filter((answer) => !/^GOAWAY last=1 FRAME_SIZE_ERROR /.test(answer))).toEqual([])
+  expect(answers.filter((answer) => !answer.startsWith('GOAWAY last=1 FRAME_SIZE_ERROR '))).toEqual([])
 })
 must('§5.1 nothing is sent on a stream that is closed', () => {
   const peer = new RawPeer().open().headers(1, REQUEST)
