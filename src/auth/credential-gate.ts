@@ -38,6 +38,11 @@ export interface CredentialGateOptions {
   readonly onRejected?: 'hold' | 'pass'
   /** Who calls, for logs: the issuer and client as configured. */
   readonly principal?: Principal
+  /**
+   * SHA-256 (base64url) of the certificate with which connections to the control plane are made now; null for none. A token that is
+   * bound to another one does not leave (RFC 8705 §3). Left out where connections are not known: nothing is compared.
+   */
+  readonly egressCertificate?: (() => string | null) | null
 }
 
 /** A call waits for a token at most this long, and at most this share of its time (no-loss.md row 4). */
@@ -87,6 +92,8 @@ export class CredentialGate implements Gate {
   /** Monotonic ms of the last request for a token in place of a refused one. */
   #replacingAtMs = -Infinity
   #hold: Hold | null = null
+  /** Since when the token is bound to another certificate than our connections have; null while it is not. */
+  #unfitSince: { readonly ms: number; readonly wallMs: number } | null = null
 
   constructor(options: CredentialGateOptions) {
     this.#options = {
@@ -97,6 +104,7 @@ export class CredentialGate implements Gate {
       onInvalidClient: 'retry',
       onRejected: 'hold',
       principal: NOBODY,
+      egressCertificate: null,
       ...options,
     }
     this.#clock = options.clock
@@ -114,9 +122,10 @@ export class CredentialGate implements Gate {
     this.#unsubscribe = options.port.tokens.subscribe(() => this.#onSnapshot())
   }
 
-  /** That the control plane refuses the token; null when it does not. The provider's trouble is the keeper's to tell. */
+  /** Why a token that is there cannot be used; null when it can. The provider's trouble is the keeper's to tell. */
   get degraded(): TokenTrouble | null {
     this.#endHold()
+    if (this.#unfitSince !== null) return { reason: 'token_unusable', sinceMs: this.#unfitSince.wallMs }
     return this.#hold === null ? null : { reason: 'token_rejected', sinceMs: this.#hold.sinceMs }
   }
 
@@ -138,6 +147,7 @@ export class CredentialGate implements Gate {
     const permit = this.#usablePermit()
     if (permit !== null) return this.#isHeldBack() ? TOKEN_REJECTED : permit
     const limitMs = Math.min(call.timeoutMs * WAIT_SHARE, MAX_WAIT_MS)
+    if (this.#isUnfitForLong()) return this.#refuse()
     if (this.#failure !== null && this.#failureEndsMs - this.#clock.nowMs() > limitMs) return this.#refuse()
     return this.#waitForToken(limitMs)
   }
@@ -146,7 +156,16 @@ export class CredentialGate implements Gate {
     if (permit === this.#keptPermit) return true
     const current = this.#port.tokens.current
     if (permit !== this.#permit || current?.generation !== permit.credentialGeneration) return false
-    return this.#hold === null && isUsable(current.value, this.#clock.nowMs(), wallMs)
+    return (
+      this.#hold === null &&
+      isUsable(current.value, this.#clock.nowMs(), wallMs) &&
+      this.#fitsConnections(current.value)
+    )
+  }
+
+  /** Connections are made with another certificate from now on: calls that wait for that go on. */
+  onEgressChange(): void {
+    this.#onSnapshot()
   }
 
   renew(permit: Permit): Promise<Verdict> | Refusal | null {
@@ -170,10 +189,30 @@ export class CredentialGate implements Gate {
   /** The permit for the current snapshot, the same object until the generation changes; null when none is usable. */
   #usablePermit(): Permit | null {
     const current = this.#port.tokens.current
-    if (current === null || !isUsable(current.value, this.#clock.nowMs(), this.#clock.wallMs())) return null
+    if (current === null || !isUsable(current.value, this.#clock.nowMs(), this.#clock.wallMs())) {
+      this.#unfitSince = null
+      return null
+    }
+    if (!this.#fitsConnections(current.value)) {
+      this.#unfitSince ??= { ms: this.#clock.nowMs(), wallMs: this.#clock.wallMs() }
+      return null
+    }
+    this.#unfitSince = null
     if (this.#permit?.credentialGeneration !== current.generation)
       this.#permit = this.#mint(current.value, current.generation)
     return this.#permit
+  }
+
+  #fitsConnections({ certificateSha256 }: TokenSnapshot): boolean {
+    const { egressCertificate } = this.#options
+    return (
+      certificateSha256 === null || egressCertificate === null || certificateSha256 === egressCertificate()
+    )
+  }
+
+  /** Files that change together are read within a moment of each other; what lasts longer is a mistake, and no call waits for it. */
+  #isUnfitForLong(): boolean {
+    return this.#unfitSince !== null && this.#clock.nowMs() - this.#unfitSince.ms >= MAX_WAIT_MS
   }
 
   #mint(token: TokenSnapshot, generation: number): Permit {
@@ -235,7 +274,7 @@ export class CredentialGate implements Gate {
   /** Row 1 or 2, with the time that is left until the keeper's next attempt. */
   #refuse(): Refusal {
     const retryInMs = Math.max(this.#failureEndsMs - this.#clock.nowMs(), 0)
-    const reason = this.#failure?.reason ?? 'idp_timeout'
+    const reason = this.#failure?.reason ?? (this.#unfitSince === null ? 'idp_timeout' : 'token_unusable')
     if (reason === 'invalid_client') this.stats.misconfigured++
     else this.stats.unavailable++
     return tokenUnavailable({ kind: 'failure', reason, retryInMs }, this.#options.onInvalidClient)

@@ -171,6 +171,7 @@ function createSource(
     scopes: grant.scopes ?? [],
     endpointParams: grant.endpointParams ?? {},
     allowsPlainHttp: (grant.unsafeAllow ?? []).includes('http_issuer'),
+    presentsCertificate: grant.tls?.certFile !== undefined || grant.tls?.certPem !== undefined,
     fetch: client.fetch,
     readFile,
     clock,

@@ -5,6 +5,7 @@
 import { CredentialGate, OpenGate, OTLP_EXPORT_METHODS, RoutedGate, type Gate } from '../auth/index.ts'
 import type { Config, WorkloadConfig } from '../config/index.ts'
 import { feedCredentialGate } from './feed.ts'
+import type { TlsContext } from '../net/index.ts'
 import type { Machine } from './machine.ts'
 import { createRole, openRoleTls, type Role } from './role.ts'
 import type { Sources } from './sources.ts'
@@ -20,7 +21,9 @@ interface Identity {
 export async function createWorkload(machine: Machine, config: Config, sources: Sources): Promise<Role> {
   const own = config.workload!
   const tls = await openRoleTls(config, 'workload', sources)
-  const identities = identitiesOf(own).map((identity) => createIdentity(machine, own, identity, sources))
+  const identities = identitiesOf(own).map((identity) =>
+    createIdentity(machine, own, identity, sources, tls.egress),
+  )
   return createRole(
     machine,
     {
@@ -57,6 +60,7 @@ function createIdentity(
   own: WorkloadConfig,
   { name, bearer }: IdentityConfig,
   sources: Sources,
+  egress: TlsContext | null,
 ): Identity {
   const gate = new CredentialGate({
     identity: name,
@@ -68,7 +72,9 @@ function createIdentity(
     allow: own.allowMethods ?? null,
     onInvalidClient: own.onInvalidClient,
     onRejected: own.onRejected,
+    egressCertificate: () => egress?.material.certificateSha256 ?? null,
   })
+  egress?.subscribe(() => gate.onEgressChange())
   feedCredentialGate(machine.metrics, gate.stats)
   return { name, gate }
 }
