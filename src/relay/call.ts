@@ -3,17 +3,8 @@
  * Floor 3; knows no socket and decodes no payload. What each fault answers is no-loss.md.
  */
 import type { Permit, Refusal, Verdict } from '../auth/index.ts'
-import {
-  Chunk,
-  ChunkQueue,
-  Deadline,
-  detached,
-  invariant,
-  NO_BYTES,
-  type TransportError,
-  type TransportErrorCode,
-} from '../base/index.ts'
-import { formatGrpcTimeout, MessageLengthFollower, GrpcStatus } from '../grpc/index.ts'
+import { invariant, NO_BYTES, type TransportError, type TransportErrorCode } from '../base/index.ts'
+import { GrpcStatus } from '../grpc/index.ts'
 import {
   H2Code,
   RESET_BY_GOAWAY,
@@ -22,7 +13,7 @@ import {
   type H2Stream,
   type ResetCause,
 } from '../h2/index.ts'
-import { HeaderField, UNINDEXED_FIELD, type HeaderList } from '../hpack/index.ts'
+import type { HeaderList } from '../hpack/index.ts'
 import { reasonAnswer, refusalAnswer, type Answer } from './answer.ts'
 import {
   ADMITTING,
@@ -43,49 +34,32 @@ import {
   type CallEvent,
   type CallState,
 } from './call-state.ts'
+import { CallClock, type TimedCall } from './call-clock.ts'
+import { CallRequest } from './call-request.ts'
 import type { Client } from './clients.ts'
 import type { IngressPeer, RelayContext } from './context.ts'
 import type { Waiter } from './egress-pool.ts'
 import type { HeadReading } from './intake.ts'
 import { RELAY_REASONS, type RelayReason } from './reasons.ts'
-import { ReplayHold } from './replay.ts'
-import { httpReason, readResponse, type ResponseReading } from './response.ts'
-
-/** A call waits at most this share of its deadline for a connection (rows 4 and 21). */
-const WAIT_SHARE = 0.6
-/** A deadline goes out less the time that the call was held here, where that is more than this share of it. */
-const HELD_SHARE = 0.01
+import { endProblem, headProblem, readResponse, type ResponseReading } from './response.ts'
 
 /** A call from its head to the end of both legs. Attached to both streams. */
-export class Call implements Waiter {
+export class Call implements Waiter, TimedCall {
   state: CallState = ADMITTING
   readonly ingress: H2Stream
   readonly peer: IngressPeer
   readonly #relay: RelayContext
   readonly #reading: HeadReading
-  readonly #startedAtMs: number
-  readonly #deadlineAtMs: number
-  readonly #tooLongAtMs: number
+  readonly #clock: CallClock
+  readonly #request: CallRequest
   #permit: Permit | null = null
   /** Whose call it is, once it was let in; null before, and where no token says. */
   #client: Client | null = null
   #egress: H2Stream | null = null
-  /** The caller's octets that wait for a decision or a connection. Their credit is withheld. */
-  #early: ChunkQueue | null = null
-  #isRequestEnded = false
   #hasForwardedHead = false
   /** Whether the egress stream has had the upstream's END_STREAM. */
   #hasEgressEnded = false
-  #hold: ReplayHold | null = null
-  /** Octets of the request that are credited to ingress already. */
-  #creditedBytes = 0
-  /** Octets sent again, whose credit ingress has had. */
-  #replayedBytes = 0
   #replayCount = 0
-  #waitUntilMs = Infinity
-  #endsAtMs = Infinity
-  #deadline: Deadline<Call> | null = null
-  #messages: MessageLengthFollower | null = null
   #status = -1
 
   constructor(relay: RelayContext, ingress: H2Stream, peer: IngressPeer, reading: HeadReading) {
@@ -93,9 +67,8 @@ export class Call implements Waiter {
     this.ingress = ingress
     this.peer = peer
     this.#reading = reading
-    this.#startedAtMs = relay.turn.nowMs
-    this.#deadlineAtMs = this.#startedAtMs + reading.timeoutMs
-    this.#tooLongAtMs = this.#startedAtMs + relay.maxStreamDurationMs
+    this.#clock = new CallClock(relay, this, reading.timeoutMs)
+    this.#request = new CallRequest(relay, ingress)
     relay.stats.callsStarted++
     relay.stats.callsOpen++
   }
@@ -104,7 +77,7 @@ export class Call implements Waiter {
 
   /** Asks the gate, unless the same facts were permitted before and the permit still holds. */
   start(isEnd: boolean): void {
-    this.#isRequestEnded = isEnd
+    this.#request.isEnded = isEnd
     const { plan } = this.#reading
     const { gate, turn } = this.#relay
     if (plan.permit !== null && gate.isCurrent(plan.permit, turn.wallMs)) return this.#onPermit(plan.permit)
@@ -114,7 +87,7 @@ export class Call implements Waiter {
   /** Takes a verdict now or when it comes. The gate bounds the wait; the deadline of the call does so too. */
   #decide(verdict: Verdict | Promise<Verdict>): void {
     if (!(verdict instanceof Promise)) return this.#onVerdict(verdict)
-    this.#watchClock()
+    this.#clock.watch()
     // A caller that resets its stream does not take back the work that the verdict costs us.
     this.ingress.occupy()
     const onVerdict = (decided: Verdict): void => {
@@ -151,7 +124,7 @@ export class Call implements Waiter {
     this.#permit = permit
     this.ingress.admit()
     this.#move(ON_PERMIT)
-    this.#endsAtMs = this.#relay.endsAtMs(permit)
+    this.#clock.endsAtMs = this.#relay.endsAtMs(permit)
     this.#seekConnection()
   }
 
@@ -160,7 +133,7 @@ export class Call implements Waiter {
     if (client === null) return true
     if (!client.enter(this.#relay.turn.nowMs)) return false
     this.#client = client
-    if (this.#early !== null) client.count(this.#early.bytes)
+    client.count(this.#request.earlyBytes)
     return true
   }
 
@@ -174,9 +147,7 @@ export class Call implements Waiter {
   #seekConnection(refusing: H2Connection | null = null): void {
     const connection = this.#relay.pool.acquire(refusing)
     if (connection !== null) return this.#open(connection)
-    const leftMs = this.#deadlineAtMs - this.#relay.turn.nowMs
-    this.#waitUntilMs = this.#relay.turn.nowMs + Math.min(this.#relay.egressWaitMs, WAIT_SHARE * leftMs)
-    this.#watchClock()
+    this.#clock.beginWait()
     this.#relay.pool.wait(this)
   }
 
@@ -198,27 +169,19 @@ export class Call implements Waiter {
   }
 
   #open(connection: H2Connection): void {
-    this.#waitUntilMs = Infinity
+    const request = this.#request
     const head = this.#egressHead(this.#permit!)
-    const timeout = this.#timeoutField()
+    const timeout = this.#clock.timeoutField(this.#reading)
     const headBytes = head.sizeBytes + (timeout === null ? 0 : timeout.sizeBytes)
     if (headBytes > connection.maxPeerHeaderListBytes) return this.fail('header_too_large')
-    const early = this.#early
-    const isBare = this.#isRequestEnded && (early === null || early.bytes === 0)
+    const { isBare } = request
     const egress = connection.openStream(head, timeout, isBare, this)
     this.#egress = egress
     this.#hasEgressEnded = false
     this.#move(ON_OPEN)
-    this.#hold ??= new ReplayHold(this.#relay.replayBudget)
-    this.#watchClock()
-    if (early !== null) {
-      this.#early = null
-      for (let view = early.take(Infinity); view !== null; view = early.take(Infinity))
-        egress.sendData(view, false)
-    }
-    if (!this.#isRequestEnded) return
-    if (!isBare) egress.sendData(NO_BYTES, true)
-    this.#move(ON_INGRESS_END)
+    this.#clock.endWait()
+    request.begin(egress, isBare)
+    if (request.isEnded) this.#move(ON_INGRESS_END)
   }
 
   /** The head under this call's permit. While it waited the plan may have got a newer one, whose head is not for us. */
@@ -229,32 +192,19 @@ export class Call implements Waiter {
     return plan.egress
   }
 
-  /** grpc-timeout as it came, or less what we held it for. */
-  #timeoutField(): HeaderField | null {
-    const { timeout, timeoutMs } = this.#reading
-    if (timeout === null) return null
-    const heldMs = this.#relay.turn.nowMs - this.#startedAtMs
-    if (heldMs <= HELD_SHARE * timeoutMs) return timeout
-    return new HeaderField('grpc-timeout', formatGrpcTimeout(timeoutMs - heldMs), UNINDEXED_FIELD)
-  }
-
   // ---- the request --------------------------------------------------------------------------------------------
 
   onIngressData(payload: Buffer, isEnd: boolean): void {
-    if (isEnd) this.#isRequestEnded = true
+    const request = this.#request
+    if (isEnd) request.isEnded = true
     // The answer has ended and its trailers are on their way: what still comes is nobody's.
     if (this.state > HALF_CLOSED_INGRESS) return this.ingress.credit(payload.length)
     if (this.#client !== null) this.#client.count(payload.length)
-    if (payload.length > 0 && !this.#isMessageSmall(payload)) return this.fail('message_too_large')
+    if (payload.length > 0 && !request.isMessageSmall(payload)) return this.fail('message_too_large')
     if (this.state === RELAYING) {
-      if (payload.length > 0) this.#keep(payload, this.ingress.connection.chunk)
-      this.#egress!.sendData(payload, isEnd)
+      request.forward(payload, isEnd, this.#egress!)
       if (isEnd) this.#move(ON_INGRESS_END)
-    } else if (payload.length > 0) {
-      const view = detached(payload)
-      this.#keep(view, view === payload ? this.ingress.connection.chunk : new Chunk(view.length))
-      ;(this.#early ??= new ChunkQueue()).push(view)
-    }
+    } else if (payload.length > 0) request.await(payload)
   }
 
   /** gRPC has no request trailers: they are dropped, the end is not. */
@@ -262,29 +212,9 @@ export class Call implements Waiter {
     this.onIngressData(NO_BYTES, true)
   }
 
-  /** Follows the 5-octet prefixes; a message that lies whole in its piece needs no state. */
-  #isMessageSmall(payload: Buffer): boolean {
-    const { maxMessageBytes, isGrpcOnly } = this.#relay
-    if (!isGrpcOnly) return true
-    const isAtBoundary = this.#messages === null || this.#messages.isAtMessageBoundary
-    if (isAtBoundary && payload.length >= 5 && payload.readUInt32BE(1) === payload.length - 5)
-      return payload.length - 5 <= maxMessageBytes
-    this.#messages ??= new MessageLengthFollower()
-    return this.#messages.push(payload, maxMessageBytes)
-  }
-
-  #keep(view: Buffer, chunk: Chunk): void {
-    if (this.#hasForwardedHead) return
-    this.#hold ??= new ReplayHold(this.#relay.replayBudget)
-    if (this.#hold.isActive && !this.#hold.keep(view, chunk)) this.#relay.stats.unheldCalls++
-  }
-
-  /** Egress has taken request octets: ingress gets its credit, unless it has had it before a replay. */
+  /** Egress has taken request octets. */
   onEgressSent(bytes: number): void {
-    const againBytes = Math.min(bytes, this.#replayedBytes)
-    this.#replayedBytes -= againBytes
-    this.#creditedBytes += bytes - againBytes
-    this.ingress.credit(bytes - againBytes)
+    this.#request.onSent(bytes)
   }
 
   // ---- the response -------------------------------------------------------------------------------------------
@@ -293,13 +223,11 @@ export class Call implements Waiter {
     this.#hasEgressEnded = isEnd
     if (head.isTruncated) return this.fail('header_too_large')
     const reading = readResponse(head, this.#relay)
-    if (isEnd) return this.#onTrailersOnly(reading)
-    if (this.#relay.isGrpcOnly) {
-      if (reading.httpStatus !== '200') return this.fail(httpReason(reading.httpStatus))
-      if (!reading.isGrpcContent) return this.fail('egress_malformed')
-    }
+    if (isEnd) return this.#onEnd(reading, true)
+    const problem = headProblem(reading, this.#relay)
+    if (problem !== null) return this.fail(problem)
     this.#hasForwardedHead = true
-    this.#dropHold()
+    this.#request.stopKeeping()
     this.ingress.sendHeaders(reading.passed, false)
   }
 
@@ -317,29 +245,24 @@ export class Call implements Waiter {
   onEgressTrailers(trailers: HeaderList): void {
     this.#hasEgressEnded = true
     if (trailers.isTruncated) return this.fail('header_too_large')
-    this.#onStatus(readResponse(trailers, this.#relay), false)
+    this.#onEnd(readResponse(trailers, this.#relay), false)
   }
 
-  #onTrailersOnly(reading: ResponseReading): void {
-    const { httpStatus, hasStatus } = reading
-    if (this.#relay.isGrpcOnly && httpStatus !== '200' && !hasStatus) return this.fail(httpReason(httpStatus))
-    this.#onStatus(reading, true)
-  }
-
-  /** Row 18: what egress says is passed on octet by octet; rows 5, 6, 16 and 29 are the exceptions. */
-  #onStatus(reading: ResponseReading, isTrailersOnly: boolean): void {
+  /** Row 18: what egress says is passed on octet by octet; rows 5, 6, 16, 17 and 29 are the exceptions. */
+  #onEnd(reading: ResponseReading, isTrailersOnly: boolean): void {
     const { renews, holdsDenied, isGrpcOnly } = this.#relay
-    if (!isGrpcOnly) return this.#passStatus(reading, isTrailersOnly, GrpcStatus.OK)
-    const { status } = reading
-    if (status < 0) return this.fail('egress_malformed')
-    if (reading.reason !== null) this.#relay.countReason(reading.reason)
+    const problem = endProblem(reading, this.#relay)
+    if (problem !== null) return this.fail(problem)
+    if (!isGrpcOnly) return this.#passEnd(reading, isTrailersOnly, GrpcStatus.OK)
+    const { status, reason } = reading
+    if (reason !== null) this.#relay.countReason(reason)
     if (status === GrpcStatus.UNAUTHENTICATED && renews)
       return this.#onUnauthenticated(reading, isTrailersOnly)
     if (status === GrpcStatus.PERMISSION_DENIED && holdsDenied) return this.fail('denied_held')
-    this.#passStatus(reading, isTrailersOnly, status)
+    this.#passEnd(reading, isTrailersOnly, status)
   }
 
-  #passStatus(reading: ResponseReading, isTrailersOnly: boolean, status: number): void {
+  #passEnd(reading: ResponseReading, isTrailersOnly: boolean, status: number): void {
     this.#status = status
     this.#endEgress()
     if (isTrailersOnly) this.ingress.sendHeaders(reading.passed, true)
@@ -350,22 +273,15 @@ export class Call implements Waiter {
   #endEgress(): void {
     this.#move(ON_EGRESS_END)
     this.#resetEgress()
-    this.#dropRequest()
+    this.#request.drop()
   }
 
   /** Ends the egress stream, unless it ends by itself: then CANCEL would only puzzle the upstream. */
   #resetEgress(): void {
     const egress = this.#egress
     if (egress === null) return
-    const isRequestSent = this.#isRequestEnded && egress.queue.bytes === 0
+    const isRequestSent = this.#request.isEnded && egress.queue.bytes === 0
     if (!this.#hasEgressEnded || !isRequestSent) egress.reset(H2Code.CANCEL)
-  }
-
-  /** Nobody will take the octets of the request that are still here: their credit goes back at once. */
-  #dropRequest(): void {
-    this.#dropHold()
-    this.#early = null
-    this.ingress.release()
   }
 
   // ---- refused credentials and replays ------------------------------------------------------------------------
@@ -374,7 +290,7 @@ export class Call implements Waiter {
   #onUnauthenticated(reading: ResponseReading, isTrailersOnly: boolean): void {
     if (!isTrailersOnly) return this.fail('stream_renewed')
     const verdict = this.#relay.gate.renew(this.#permit!)
-    if (verdict === null) return this.#passStatus(reading, true, GrpcStatus.UNAUTHENTICATED)
+    if (verdict === null) return this.#passEnd(reading, true, GrpcStatus.UNAUTHENTICATED)
     if (!(verdict instanceof Promise)) return this.#answer(refusalAnswer(verdict))
     const isSafe = reading.reason !== null || this.#relay.isOtlp(this.#reading.plan.path)
     if (!isSafe || !this.#canReplay()) {
@@ -388,8 +304,7 @@ export class Call implements Waiter {
   }
 
   #canReplay(): boolean {
-    const isHeld = !this.#hasForwardedHead && this.#hold !== null && this.#hold.isActive
-    return isHeld && this.#replayCount < this.#relay.maxReplays
+    return this.#request.isReplayable && this.#replayCount < this.#relay.maxReplays
   }
 
   /** Puts the call back to before its egress stream: everything that was sent waits again. */
@@ -399,10 +314,7 @@ export class Call implements Waiter {
     this.#resetEgress()
     this.#egress = null
     this.#move(event)
-    const early = new ChunkQueue()
-    this.#hold!.replayInto(early)
-    this.#early = early
-    this.#replayedBytes = this.#creditedBytes
+    this.#request.rewind()
   }
 
   /** The egress stream ended out of order: rows 14 and 15. */
@@ -450,7 +362,7 @@ export class Call implements Waiter {
     this.#move(ON_REFUSE)
     this.#relay.pool.stopWaiting(this)
     this.#resetEgress()
-    this.#dropRequest()
+    this.#request.drop()
     this.#status = answer.status
     if (this.#hasForwardedHead) this.ingress.sendTrailers(answer.trailers)
     else this.ingress.sendHeaders(answer.trailersOnly, true)
@@ -460,41 +372,21 @@ export class Call implements Waiter {
   #settle(status: number): void {
     if (this.state === CLOSED) return
     this.#move(ON_CLOSE)
-    const { stats, wheel, pool, turn } = this.#relay
+    const { stats, pool, turn } = this.#relay
     pool.stopWaiting(this)
-    if (this.#deadline !== null) wheel.clear(this.#deadline)
+    this.#clock.stop()
     this.#egress?.release()
-    this.#dropRequest()
+    this.#request.drop()
     stats.callsOpen--
     this.#client?.leave()
-    this.#reading.plan.series.observe(status, turn.nowMs - this.#startedAtMs)
+    this.#reading.plan.series.observe(status, turn.nowMs - this.#clock.startedAtMs)
   }
 
-  #dropHold(): void {
-    this.#hold?.giveUp()
-  }
-
-  // ---- time ---------------------------------------------------------------------------------------------------
-
-  /** Sets the one deadline of the call to the earliest of its times. */
-  #watchClock(): void {
-    const atMs = Math.min(this.#deadlineAtMs, this.#endsAtMs, this.#tooLongAtMs, this.#waitUntilMs)
-    if (atMs === Infinity) return
-    this.#deadline ??= new Deadline<Call>(callTime, this)
-    this.#relay.wheel.set(this.#deadline, atMs)
-  }
-
-  /** One of the times has come. Only the wheel calls this. */
+  /** One of the call's times may have come. Only the wheel calls this. */
   onTime(nowMs: number): void {
-    if (nowMs >= this.#deadlineAtMs) return this.fail('deadline')
-    if (nowMs >= this.#waitUntilMs && this.state === DIALLING) {
-      this.#relay.pool.stopWaiting(this)
-      // Row 21 where all streams are taken, row 13 where the upstream does not even answer a dial.
-      return this.fail(this.#relay.pool.isConnected ? 'overload' : 'egress_unreachable')
-    }
-    if (nowMs >= this.#endsAtMs) return this.fail(this.#relay.renews ? 'stream_renewed' : 'stream_expired')
-    if (nowMs >= this.#tooLongAtMs) return this.fail('stream_too_long')
-    this.#watchClock()
+    const reason = this.#clock.reasonAt(nowMs)
+    if (reason === null) this.#clock.watch()
+    else this.fail(reason)
   }
 
   // ---- bugs ---------------------------------------------------------------------------------------------------
@@ -519,13 +411,5 @@ export class Call implements Waiter {
     const next = CALL_TRANSITIONS[this.state]![event]!
     invariant(next !== ILLEGAL, `call event ${event} in state ${this.state}`)
     this.state = next
-  }
-}
-
-function callTime(nowMs: number, call: Call): void {
-  try {
-    call.onTime(nowMs)
-  } catch (error) {
-    call.onBug(error)
   }
 }

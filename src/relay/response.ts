@@ -93,8 +93,23 @@ function passedList(
   return fields.length === list.fields.length && !isMended ? list : new HeaderList(fields)
 }
 
+/** Why a head that does not end the answer is not passed on; null when it is (rows 16 and 17). */
+export function headProblem(reading: ResponseReading, { isGrpcOnly }: ResponseTerms): RelayReason | null {
+  if (!isGrpcOnly) return null
+  if (reading.httpStatus !== '200') return httpReason(reading.httpStatus)
+  return reading.isGrpcContent ? null : 'egress_malformed'
+}
+
+/** Why trailers, or an answer of trailers only, are not passed on; null when they are (rows 16 and 17). */
+export function endProblem(reading: ResponseReading, { isGrpcOnly }: ResponseTerms): RelayReason | null {
+  if (!isGrpcOnly) return null
+  const { httpStatus, hasStatus, status } = reading
+  if (httpStatus !== '' && httpStatus !== '200' && !hasStatus) return httpReason(httpStatus)
+  return status < 0 ? 'egress_malformed' : null
+}
+
 /** Row 17: an HTTP status without a gRPC status. */
-export function httpReason(status: string): RelayReason {
+function httpReason(status: string): RelayReason {
   if (status === '413') return 'egress_too_large'
   return status === '401' || status === '403' || status === '404' || status === '415'
     ? 'egress_misroute'
