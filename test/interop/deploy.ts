@@ -1,6 +1,6 @@
 /**
- * The files under deploy/ and certs/, each read by the program that it is for: stock collector, kustomize with Kubernetes' own
- * types, the Compose loader, promtool, cfssl. What is not here is named loudly. Each check is first shown a damaged file, and
+ * The Dockerfile and the files under deploy/ and certs/, each read by the program that it is for: stock collector, kustomize with
+ * Kubernetes' own types, the Compose loader, BuildKit with all its rules, promtool, cfssl. What is not here is named loudly. Each check is first shown a damaged file, and
  * must refuse it. Exit code 1 if a file is refused, ABSENT if no program is here.
  */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -98,6 +98,15 @@ async function checkKubernetesAndCompose(): Promise<void> {
   await check('compose', composition, program, ['compose', join(PROJECT, composition)])
 }
 
+async function checkDockerfile(): Promise<void> {
+  const program = programPath(deployCheck, 'main')
+  if (program === null) return
+  const damaged = join(scratch, 'Dockerfile')
+  writeFileSync(damaged, readProjectFile('Dockerfile').replace('CMD ["--config', 'CMD --config ["'))
+  await checkRefuses('BuildKit', program, ['dockerfile', damaged])
+  await check('BuildKit', 'Dockerfile', program, ['dockerfile', join(PROJECT, 'Dockerfile')])
+}
+
 async function checkPrometheus(): Promise<void> {
   if (!(await isOnPath('promtool'))) {
     absent.push('promtool: not on this machine (Debian package prometheus)')
@@ -143,6 +152,7 @@ async function main(): Promise<number> {
   try {
     await checkCollectors()
     await checkKubernetesAndCompose()
+    await checkDockerfile()
     await checkPrometheus()
     await checkCertificates()
   } finally {

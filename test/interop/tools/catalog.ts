@@ -67,7 +67,8 @@ const DEPLOY_CHECK_SOURCE = join(import.meta.dirname, '../deploy-check')
 export const deployCheck = goProgram({
   name: 'deploy-check',
   version: digestOf(DEPLOY_CHECK_SOURCE),
-  purpose: "Kubernetes' own types, kustomize and the Compose loader, to read deploy/ strictly and offline",
+  purpose:
+    "Kubernetes' own types, kustomize, the Compose loader and BuildKit, to read deploy/ strictly and offline",
   packages: {},
   modules: [],
   source: DEPLOY_CHECK_SOURCE,
