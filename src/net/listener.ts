@@ -19,6 +19,7 @@ import type { LivePeer } from './peer-recheck.ts'
 import { isNameAllowed, plaintextPeer, tlsPeer } from './peer-identity.ts'
 import { Pump } from './pump.ts'
 import type { PumpedConnection } from './pump.ts'
+import { SeldomLog } from './seldom-log.ts'
 import type { NetStats } from './stats.ts'
 import type { TlsContext } from './tls-context.ts'
 import type { TlsMaterial } from './tls-material.ts'
@@ -71,8 +72,9 @@ export interface ListenerOptions {
 
 /** How long a TLS handshake may take. @see http2.md §4 */
 export const HANDSHAKE_TIMEOUT_MS = 10_000
-/** At most one log line in this time about a thing that strangers can cause at will. */
-const QUIET_LOG_MS = 10_000
+
+/** What OpenSSL says of a client that was asked for a certificate and has none. */
+const NO_CERTIFICATE = 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE'
 
 /** Listens at one endpoint until it is closed. */
 export class Listener {
@@ -89,7 +91,7 @@ export class Listener {
   #trustChangedMs = -Infinity
   #servers: readonly TcpServer[] = []
   /** Monotonic ms of the last warning, by its text. */
-  readonly #warnedMs = new Map<string, number>()
+  readonly #seldom: SeldomLog
 
   /**
    * @throws AddressError when the endpoint cannot be understood
@@ -99,6 +101,7 @@ export class Listener {
     this.#options = options
     this.#endpoint = parseEndpoint(options.endpoint)
     this.#log = (options.log ?? NO_LOG).child({ listener: options.endpoint })
+    this.#seldom = new SeldomLog(this.#log, options.clock)
     this.#admission = new Admission(options.stats, options.clock, options.limits)
     if (this.#endpoint.kind === 'unix' && options.tls !== null) {
       throw new TypeError(
@@ -217,7 +220,9 @@ export class Listener {
     const visitor = this.#admission.admit(socket, key, isTls)
     if (visitor === null) {
       socket.destroy()
-      this.#warnSeldom({ address: peer.address }, 'a connection was refused: a connection limit is reached')
+      this.#seldom.warn('a connection was refused: a connection limit is reached', '', {
+        address: peer.address,
+      })
       return
     }
     if (this.#tlsServer === null) this.#serve(socket, peer, null)
@@ -234,7 +239,7 @@ export class Listener {
     }
     const refusal = this.#refusalOf(socket, tls)
     if (refusal !== null) {
-      this.#warnSeldom({ address, reason: refusal }, 'a TLS peer was refused')
+      this.#seldom.warn('a TLS peer was refused', refusal, { address })
       this.#admission.release(visitor)
       socket.destroy()
       return
@@ -243,10 +248,10 @@ export class Listener {
     if (peer.isVerified && !isNameAllowed(peer, tls.allowedSans ?? [])) {
       this.#options.stats.namesRefused++
       const names = [...peer.uris, ...peer.dnsNames]
-      this.#warnSeldom(
-        { address, names },
-        'a client certificate was refused: none of its names is in allowed_sans',
-      )
+      this.#seldom.warn('a client certificate was refused: none of its names is in allowed_sans', '', {
+        address,
+        names,
+      })
       socket.destroy()
       return
     }
@@ -276,11 +281,12 @@ export class Listener {
     const { stats } = this.#options
     const visitor = this.#admission.find(socket)
     const code = authorizationCode(socket)
-    if (code !== '') stats.certificatesRefused++
+    if (errorCode(error) === NO_CERTIFICATE) stats.certificatesMissing++
+    else if (code !== '') stats.certificatesRefused++
     else if (errorCode(error) === 'ERR_TLS_HANDSHAKE_TIMEOUT') stats.handshakesTimedOut++
     else stats.handshakesFailed++
     const reason = code === '' ? explainCode(errorCode(error) || error.message) : explainCode(code)
-    this.#warnSeldom({ address: visitor?.address ?? socket.remoteAddress, reason }, 'a TLS handshake failed')
+    this.#seldom.warn('a TLS handshake failed', reason, { address: visitor?.address ?? socket.remoteAddress })
     socket.destroy()
   }
 
@@ -321,20 +327,13 @@ export class Listener {
   #onAcceptError(error: Error): void {
     this.#options.stats.acceptErrors++
     const code = errorCode(error)
-    this.#warnSeldom(
-      { reason: explainCode(code), code },
+    this.#seldom.warn(
       'connections cannot be accepted right now; those that are open go on',
+      explainCode(code),
+      {
+        code,
+      },
     )
-  }
-
-  #warnSeldom(fields: Readonly<Record<string, unknown>>, message: string): void {
-    const nowMs = this.#options.clock.nowMs()
-    if (nowMs - (this.#warnedMs.get(message) ?? -Infinity) < QUIET_LOG_MS) {
-      this.#log.debug(fields, message)
-      return
-    }
-    this.#warnedMs.set(message, nowMs)
-    this.#log.warn(fields, message)
   }
 }
 

@@ -21,6 +21,8 @@ export class NetStats {
   handshakesPending = 0
   handshakesFailed = 0
   handshakesTimedOut = 0
+  /** Clients without a certificate where one is required. */
+  certificatesMissing = 0
   /** Client certificates that did not verify. */
   certificatesRefused = 0
   /** Verified certificates with no name on the `allowed_sans` list. */

@@ -112,6 +112,7 @@ export function feedMachine(machine: Machine): void {
   metrics.addFamily('authgw_tls_handshake_failures_total', (emit) => {
     emit({ leg: 'ingress', reason: 'failed' }, netStats.handshakesFailed)
     emit({ leg: 'ingress', reason: 'timed_out' }, netStats.handshakesTimedOut)
+    emit({ leg: 'ingress', reason: 'no_certificate' }, netStats.certificatesMissing)
     emit({ leg: 'ingress', reason: 'certificate_refused' }, netStats.certificatesRefused)
     emit({ leg: 'ingress', reason: 'name_refused' }, netStats.namesRefused)
     emit({ leg: 'ingress', reason: 'alpn' }, netStats.alpnRefused)

@@ -193,7 +193,7 @@ export const METRICS = {
   }),
   authgw_tls_handshake_failures_total: counter('net', 'TLS handshakes that failed.', {
     leg: LEG,
-    reason: '`failed`, `timed_out`, `certificate_refused`, `name_refused` or `alpn`',
+    reason: '`failed`, `timed_out`, `no_certificate`, `certificate_refused`, `name_refused` or `alpn`',
   }),
   authgw_io_bytes_total: counter('net', 'Octets of HTTP/2 read and written, inside TLS.', {
     leg: LEG,

@@ -44,8 +44,17 @@ describe('a listener with client_auth: require', () => {
     expect(peer!.notAfterMs).toBeGreaterThan(Date.now())
   })
 
+  test('tells a client without a certificate from other failures', async () => {
+    const { port } = await net.serve()
+    expect(await net.refusal(await net.dialer(port, null))).toBeInstanceOf(TransportError)
+    await until(() => {
+      expect(net.stats).toMatchObject({ certificatesMissing: 1, certificatesRefused: 0, handshakesFailed: 0 })
+      expect(net.stats).toMatchObject({ ingressOpen: 0, handshakesPending: 0 })
+    })
+    expect(net.acceptor.peers).toEqual([])
+  })
+
   test.each([
-    ['no certificate', () => null],
     ['a certificate of a CA that it does not trust', () => net.pki.stranger],
     ['an expired certificate', () => net.pki.expiredClient],
     ['a certificate that is not valid yet', () => net.pki.futureClient],
@@ -54,7 +63,7 @@ describe('a listener with client_auth: require', () => {
     const { port } = await net.serve()
     expect(await net.refusal(await net.dialer(port, pair()))).toBeInstanceOf(TransportError)
     await until(() => {
-      expect(net.stats.handshakesFailed + net.stats.certificatesRefused).toBe(1)
+      expect(net.stats).toMatchObject({ certificatesRefused: 1, certificatesMissing: 0, handshakesFailed: 0 })
       expect(net.stats).toMatchObject({ ingressOpen: 0, handshakesPending: 0 })
     })
     expect(net.acceptor.peers).toEqual([])
