@@ -1,6 +1,6 @@
 /**
- * `npm run test:model`: both models, of a connection's two ends and of a relay's two legs, for a million steps each, or as many
- * as `--steps` says. Exit code 1 when something is found. Figures go to bench/results/model-<date>.json, or to `--out FILE`.
+ * `npm run test:model`: the models of the wire, of a connection's two ends and of a relay's two legs, for a million steps each, or
+ * as many as `--steps` says. Exit code 1 when something is found. Figures go to bench/results/model-<date>.json, or to `--out FILE`.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { measuredOn, writeResults } from '../support/results-file.ts'
 import type { ModelFigures } from './steps.ts'
 
 const PROJECT = join(import.meta.dirname, '../..')
-const FILES = ['test/fuzz/h2-model.test.ts', 'test/fuzz/relay.test.ts']
+const FILES = ['test/fuzz/frame-model.test.ts', 'test/fuzz/h2-model.test.ts', 'test/fuzz/relay.test.ts']
 const COLUMNS = ['model', 'steps', 'programs', 'frames', 'seconds'] as const
 
 const { values: flags } = parseArgs({
