@@ -13,10 +13,12 @@ import { bySignal, readCollector } from '../rig/counts.ts'
 import type { CollectorCounts, Counts } from '../rig/counts.ts'
 import type { RunFolder } from '../rig/folder.ts'
 import type { Keycloak } from '../rig/keycloak.ts'
-import { authgw, otelcol } from '../rig/parts.ts'
+import { otelcol } from '../rig/parts.ts'
 import type { Service } from '../rig/service.ts'
 import { checkerYaml, plainYaml, senderYaml } from '../rig/stock.ts'
 import type { Endurance, ExporterOptions } from '../rig/stock.ts'
+import { addControlPlane, addWorkload } from './gateways.ts'
+import { TokenCounter } from './token-counter.ts'
 
 /** What stands between the two collectors. */
 export type Middle = 'stock' | 'authgw' | 'stock, token from a file' | 'authgw, token from a file'
@@ -44,13 +46,17 @@ export class Chain {
   readonly end: Service
   /** Gateways between, from the control plane's to the workload's. */
   readonly gateways: readonly Service[]
+  /** Between it, or the script that writes its token file, and Keycloak's token endpoint. */
+  readonly counter: TokenCounter
   readonly #senderMetrics: number
 
   private constructor(
     plan: ChainPlan,
     receiver: OtlpReceiver,
+    counter: TokenCounter,
     parts: { sender: Service; senderPort: number; senderMetrics: number; end: Service; gateways: Service[] },
   ) {
+    this.counter = counter
     this.plan = plan
     this.receiver = receiver
     this.sender = parts.sender
@@ -71,6 +77,7 @@ export class Chain {
     plan: ChainPlan,
   ): Promise<Chain> {
     const receiver = await startOtlpReceiver()
+    const counter = await TokenCounter.listen(`${keycloak.issuer()}/protocol/openid-connect/token`)
     const { name, middle } = plan
     const isFile = middle.endsWith('file')
     const isStockEnd = middle.startsWith('stock')
@@ -101,13 +108,12 @@ export class Chain {
     let entry = endPort
     if (!isStockEnd) {
       entry = await addControlPlane(folder, gateways, name, endPort)
-      if (!isFile) entry = await addWorkload(folder, gateways, name, entry)
+      if (!isFile) entry = await addWorkload(folder, gateways, name, entry, counter.url)
     }
-    const tokenUrl = `${keycloak.issuer()}/protocol/openid-connect/token`
     const credentials: ExporterOptions['credentials'] = isFile
       ? { tokenFile: TOKEN_FILE }
       : isStockEnd
-        ? { tokenUrl, clientId: name }
+        ? { tokenUrl: counter.url, clientId: name }
         : 'none'
     const senderFile = write(
       `${name}-sender.yaml`,
@@ -123,7 +129,7 @@ export class Chain {
       file: senderFile,
       port: senderPort,
     })
-    return new Chain(plan, receiver, { sender, senderPort, senderMetrics, end, gateways })
+    return new Chain(plan, receiver, counter, { sender, senderPort, senderMetrics, end, gateways })
   }
 
   /** Starts it from its end; with `isEndAwaited` false a control-plane collector that cannot start yet is not waited for. */
@@ -145,6 +151,7 @@ export class Chain {
   async close(): Promise<void> {
     await this.telemetry.close()
     await this.stop()
+    this.counter.close()
     this.receiver.stop()
   }
 
@@ -163,39 +170,4 @@ export class Chain {
   lost(first: number, count: number): Counts {
     return bySignal((signal) => this.receiver.arrived[signal].missing(count, first).length)
   }
-}
-
-async function addControlPlane(
-  folder: RunFolder,
-  to: Service[],
-  name: string,
-  upstream: number,
-): Promise<number> {
-  const port = await takePort()
-  const admin = await takePort()
-  const env = {
-    CONTROL_PLANE_LISTEN: `localhost:${port}`,
-    CONTROL_PLANE_COLLECTOR: `localhost:${upstream}`,
-    CONTROL_PLANE_ADMIN: `localhost:${admin}`,
-  }
-  to.push(authgw(folder, { name: `${name}-control-plane`, file: 'control-plane-authgw.yaml', admin, env }))
-  return port
-}
-
-async function addWorkload(
-  folder: RunFolder,
-  to: Service[],
-  name: string,
-  upstream: number,
-): Promise<number> {
-  const port = await takePort()
-  const admin = await takePort()
-  const env = {
-    WORKLOAD_AUTHGW_LISTEN: `localhost:${port}`,
-    CONTROL_PLANE: `localhost:${upstream}`,
-    WORKLOAD_ADMIN: `localhost:${admin}`,
-  }
-  const args = ['--set', `workload.oauth2client.client_id=${name}`]
-  to.push(authgw(folder, { name: `${name}-workload`, file: 'workload-authgw.yaml', admin, env, args }))
-  return port
 }

@@ -29,6 +29,8 @@ export interface Outcome {
   readonly freshAfterSeconds: number | null
   /** Seconds from the end of the fault until the last item from before it arrived. */
   readonly backlogAfterSeconds: number
+  /** Requests for a token, answered or not. */
+  readonly tokenRequests: number
   /** Tokens that Keycloak gave to it. */
   readonly tokens: number
   /** Times the control-plane collector ended by itself and was started again. */
@@ -67,6 +69,7 @@ class Watch {
   readonly #first: number
   readonly #failedBefore: number
   readonly #repeatsBefore: Counts
+  readonly #requestsBefore: number
   readonly #tokensBefore: number
   readonly #crashesBefore: number
   #overAtMs = 0
@@ -87,6 +90,7 @@ class Watch {
       metrics: arrived.metrics.repeats,
       logs: arrived.logs.repeats,
     }
+    this.#requestsBefore = chain.counter.count
     this.#tokensBefore = keycloak.tokensOf(chain.plan.name)
     this.#crashesBefore = chain.end.crashCount
   }
@@ -127,6 +131,7 @@ class Watch {
       isSettled,
       freshAfterSeconds: this.#freshMs === null ? null : seconds(this.#freshMs),
       backlogAfterSeconds: seconds(this.#backlogMs),
+      tokenRequests: chain.counter.count - this.#requestsBefore,
       tokens: this.#keycloak.tokensOf(chain.plan.name) - this.#tokensBefore,
       endCrashes: chain.end.crashCount - this.#crashesBefore,
       faultSeconds: seconds(faultMs),

@@ -42,6 +42,7 @@ const HEAD = [
   'permanent errors',
   'fresh after',
   'backlog in after',
+  'token requests',
   'tokens',
   'collector crashes',
 ]
@@ -62,6 +63,7 @@ export function outcomeTable(outcomes: readonly Outcome[]): string {
     String(outcome.permanentErrorSpans),
     outcome.freshAfterSeconds === null ? 'never' : `${outcome.freshAfterSeconds} s`,
     `${outcome.backlogAfterSeconds} s`,
+    String(outcome.tokenRequests),
     String(outcome.tokens),
     String(outcome.endCrashes),
   ])
@@ -94,9 +96,9 @@ The same faults, at the same time, with one Keycloak, for chains that differ onl
 
 - **stock**: the workload collector's \`oauth2client\` extension → mTLS → the control-plane collector's \`oidc\` extension;
 - **authgw**: workload collector → authgw → mTLS → authgw → control-plane collector;
-- **token from a file**: the workload collector's \`bearertokenauth\` reads a file that a script renews every 20 s while Keycloak
-  answers; the other side is the \`oidc\` extension, or authgw. When Keycloak is away the token in the file expires: this pair
-  shows what becomes of an expired token. Both have the recommended exporter settings.
+- **token from a file**: the workload collector's \`bearertokenauth\` reads a file that a script renews every 20 s; the other side is
+  the \`oidc\` extension, or authgw. When the script stops the token in the file expires: these show what becomes of an expired
+  token.
 
 Exporter settings: **default** are the collector's own; **recommended** are \`max_elapsed_time: 0\` and \`sending_queue.storage\` on
 disk, and for \`oauth2client\` an \`expiry_buffer\` of 10 s (its default of 5 min is longer than the tokens here live). A
@@ -105,9 +107,9 @@ collector that ends is started again after 5 s.
 What is counted: an SDK sends ${results.itemsPerSecond} spans, data points and log records a second to each workload collector; each carries a number;
 the numbers that arrive behind the control-plane collector are compared with those sent, as sets. _Permanent errors_ are spans that
 the workload collector gave up, as its \`otelcol_exporter_send_failed_spans\` says. _Fresh after_: from the end of the fault until
-telemetry made after it arrives. _Backlog in after_: until the last span from before the end of the fault arrives. _Tokens_: those
-that Keycloak gave to the chain, as its log of events says (requests that nobody answered are not in it; the script's stand in the line of
-authgw). _Collector crashes_: times the control-plane collector ended by itself.
+telemetry made after it arrives. _Backlog in after_: until the last span from before the end of the fault arrives. _Token
+requests_: all that the chain made, answered or not, as something between it and Keycloak's token endpoint counted them; _tokens_: those that
+Keycloak gave, as its log of events says. The script's stand in the first line of authgw. _Collector crashes_: times the control-plane collector ended by itself.
 
 Run: ${results.startedAt}, collector ${results.collector}, Keycloak ${results.keycloak}, Node.js ${results.node}, tokens live ${results.tokenLifeSeconds} s, all on one
 machine. Source: \`git rev-parse HEAD:src\` = \`${results.source}\`${moved(results)}. Results: [${file}](../${file}).
