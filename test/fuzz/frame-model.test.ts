@@ -47,8 +47,29 @@ interface ModelStream {
 }
 
 const KINDS = [
-  'open', 'open', 'data', 'data', 'data', 'end', 'head', 'rst', 'window', 'window', 'connection window', 'settings',
-  'ping', 'late', 'send', 'send', 'send', 'finish', 'credit', 'credit', 'reset', 'flush', 'flush',
+  'open',
+  'open',
+  'data',
+  'data',
+  'data',
+  'end',
+  'head',
+  'rst',
+  'window',
+  'window',
+  'connection window',
+  'settings',
+  'ping',
+  'late',
+  'send',
+  'send',
+  'send',
+  'finish',
+  'credit',
+  'credit',
+  'reset',
+  'flush',
+  'flush',
 ] as const
 type Kind = (typeof KINDS)[number]
 const step = fc.tuple(fc.constantFrom(...KINDS), fc.nat(MAX_STREAMS - 1), fc.nat(20_000))
