@@ -29,6 +29,9 @@ export interface TimerOptions {
   readonly keepaliveTimeoutMs?: number
 }
 
+/** A connection without streams for so long lets its output buffer go: thousands may be idle. */
+const REST_MS = 2000
+
 /** The times of one connection; Infinity for those that do not run. Monotonic ms. */
 export class ConnectionTimers {
   readonly #connection: H2Connection
@@ -56,6 +59,7 @@ export class ConnectionTimers {
   #unreadAtMs = Infinity
   // The times that are our own business.
   #idleAtMs = Infinity
+  #restAtMs = Infinity
   #ageAtMs = Infinity
   #drainAckAtMs = Infinity
   #graceAtMs = Infinity
@@ -77,6 +81,7 @@ export class ConnectionTimers {
     this.#prefaceAtMs = turn.nowMs + limits.prefaceTimeoutMs
     this.#settingsAckAtMs = turn.nowMs + limits.settingsAckTimeoutMs
     this.#idleAtMs = turn.nowMs + limits.idleTimeoutMs
+    this.#restAtMs = turn.nowMs + REST_MS
     if (isServer) this.#ageAtMs = turn.nowMs + limits.maxAgeMs * (0.9 + 0.2 * this.#jitter)
     this.#arm()
   }
@@ -144,10 +149,12 @@ export class ConnectionTimers {
       this.#stallLookAtMs = Infinity
       this.#keepaliveAtMs = Infinity
       this.#idleAtMs = turn.nowMs + limits.idleTimeoutMs
-      this.#armAtMost(this.#idleAtMs)
+      this.#restAtMs = turn.nowMs + REST_MS
+      this.#armAtMost(Math.min(this.#idleAtMs, this.#restAtMs))
     } else if (this.#isIdle) {
       this.#isIdle = false
       this.#idleAtMs = Infinity
+      this.#restAtMs = Infinity
       this.#stallLookAtMs = turn.nowMs + limits.stallTimeoutMs
       this.#keepaliveAtMs = turn.nowMs + this.#keepaliveMs
       // A connection that was quiet for long may be dead and not know it: its next call takes a PING along.
@@ -174,6 +181,7 @@ export class ConnectionTimers {
   #earliestMs(): number {
     const ownMs = Math.min(
       this.#idleAtMs,
+      this.#restAtMs,
       this.#ageAtMs,
       this.#drainAckAtMs,
       this.#graceAtMs,
@@ -265,6 +273,10 @@ export class ConnectionTimers {
   /** The times that are our own business. */
   #act(nowMs: number): void {
     const connection = this.#connection
+    if (nowMs >= this.#restAtMs) {
+      this.#restAtMs = Infinity
+      connection.writer.release()
+    }
     if (nowMs >= this.#idleAtMs || nowMs >= this.#ageAtMs) {
       this.#idleAtMs = Infinity
       this.#ageAtMs = Infinity

@@ -197,6 +197,16 @@ describe('our own times', () => {
       expect(peer.handler.take()).toEqual(['reset 1 CANCEL close', 'over local_close'])
     },
   )
+  test('a connection that rests keeps no output buffer, and has one again with the next frame', () => {
+    const peer = served()
+    expect(peer.connection.writer.slab.length).toBeGreaterThan(0)
+    peer.advance(2_100).flush()
+    expect(peer.connection.writer.slab).toHaveLength(0)
+    peer.ping('0102030405060708').flush()
+    expect(peer.take()).toEqual(['PING ack 0102030405060708'])
+    expect(peer.connection.writer.slab.length).toBeGreaterThan(0)
+  })
+
   test('an egress connection has no age', () => {
     const peer = dialled()
     call(peer)
