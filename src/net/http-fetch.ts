@@ -2,9 +2,11 @@
  * HTTP requests to identity providers into bounded responses: own trust bundle, client certificate, proxies, size caps.
  * Floor 4; knows neither OIDC nor tokens: auth/ asks through the HttpFetch port. undici is loaded at the first request.
  */
+import { createSecureContext } from 'node:tls'
 import type * as Undici from 'undici'
 import type { HttpFetch } from '../auth/index.ts'
 import type { TlsContext } from './tls-context.ts'
+import { systemCertificates } from './tls-material.ts'
 
 /** Where proxies are named: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, in lower or upper case. */
 export type ProxyEnvironment = Readonly<Record<string, string | undefined>>
@@ -129,7 +131,7 @@ export class HttpClient {
     const { tls, connectTimeoutMs = CONNECT_TIMEOUT_MS, maxBodyBytes = MAX_BODY_BYTES } = this.#options
     const { serverNameOverride, insecureSkipVerify, environment = process.env } = this.#options
     const connect = {
-      ...(tls && { secureContext: tls.material.context }),
+      secureContext: tls?.material.context ?? createSecureContext({ ca: systemCertificates() }),
       ...(serverNameOverride && { servername: serverNameOverride }),
       ...(insecureSkipVerify === true && { rejectUnauthorized: false }),
       timeout: connectTimeoutMs,

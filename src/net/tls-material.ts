@@ -299,7 +299,7 @@ class MaterialReader {
 }
 
 /** The machine's trust store, as Go takes it; Mozilla's, which Node brings, where the machine has none. */
-function systemCertificates(): string[] {
+export function systemCertificates(): string[] {
   const system = getCACertificates('system')
   const certificates = system.length > 0 ? system : getCACertificates('bundled')
   return [...new Set([...certificates, ...getCACertificates('extra')])]
