@@ -25,7 +25,9 @@ const SUSPECT = /eyJ|eyA|ew[ok0]|bearer|basic|dpop|PRIVATE KEY|:\/\/|token|secre
 /** `{"`, `{ "`, or `{` and a line end, in base64url, and what follows with its further segments. */
 const JWT = /(?:eyJ|eyA|ewo|ewk|ew0)[\w-]{8,}(?:\.[\w-]*){0,4}/g
 const AUTH_SCHEME = /\b(bearer|basic|dpop)((?:\s|%20)+)([\w.~+/=-]{8,})/gi
-const PEM_KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g
+/** From its first line on, whole or cut off; not the first line by itself, which remedies name. */
+const PEM_KEY =
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----(?!\s*(?:$|[,;.)"'\]]))[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g
 const URL_USERINFO = /:\/\/[^\s/?#@]+@/g
 const SECRET_PARAMETER = new RegExp(
   String.raw`((?:client_secret|client_assertion|assertion|password|(?:access|refresh|id|subject|actor)_token)` +

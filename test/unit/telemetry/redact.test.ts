@@ -53,6 +53,9 @@ test.each([
 
 test.each([
   'bearer authentication is required',
+  'there is no private key in it; use PEM: -----BEGIN PRIVATE KEY-----',
+  'name a file that begins with -----BEGIN PRIVATE KEY-----, readable by authgw alone',
+  'use PEM: -----BEGIN CERTIFICATE-----',
   'token unavailable: idp_unreachable',
   'cannot read client_secret_file /var/run/secrets/authgw/client-secret',
   'fetching https://keycloak.example.com/realms/opentelemetry/protocol/openid-connect/certs failed',
