@@ -59,6 +59,7 @@ function statusOf(reason: RefusalReason, details: RefusalDetails): RefusalStatus
 /** For peers that have proved who they are, or are on this machine. */
 function fullText(reason: RefusalReason, rule: string | undefined): string {
   if (reason === 'policy_denied') return `policy ${rule ?? 'default'} denied`
+  if (reason === 'token_missing') return 'no token'
   const words = reason.replace(/^token_/, '').replaceAll('_', ' ')
   return reason.startsWith('token_') ? `invalid token: ${words}` : words
 }

@@ -227,6 +227,15 @@ test('only peers with a verified certificate, or on this machine, learn why', as
   expect(await texts(anonymousPeer('203.0.113.9', false))).toEqual(['unauthenticated', 'permission denied'])
 })
 
+test('a caller without a token is told that, not that its token is invalid', async () => {
+  const { gate, call } = await gateBench()
+  const bare = { authorization: null, authorizationCount: 0 }
+  const text = async (peer: CallFacts['peer']) =>
+    refused(await gate.admit({ ...call(''), ...bare, peer })).text
+  expect(await text(verifiedPeer())).toBe('no token')
+  expect(await text(anonymousPeer('203.0.113.9', false))).toBe('unauthenticated')
+})
+
 test('row 7: the keys were never loaded; RetryInfo says when the next fetch is', async () => {
   const { keeper, issuer, clock, admitMinted } = await gateBench({ startsWithKeys: false })
   const comeBack = issuer.goDown()
