@@ -34,8 +34,9 @@ export async function drain(options: DrainOptions): Promise<void> {
     roles.map(async (role) => {
       const graceMs = role.name === 'workload' ? MAX_FLUSH_MS : delayMs
       await waitUntil(clock, Math.min(graceMs, timeoutMs), delayMs, () => role.listener.openCount === 0)
-      await role.relay.drain(Math.max(0, endMs - clock.nowMs() - LOOK_MS))
+      // First, so that whoever connects from now on is refused at once and goes elsewhere, not taken in and cut off.
       role.listener.stopAccepting()
+      await role.relay.drain(Math.max(0, endMs - clock.nowMs() - LOOK_MS))
     }),
   )
   readiness.moveTo('stopped')

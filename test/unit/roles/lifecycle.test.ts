@@ -7,7 +7,7 @@ import { FakeClock, settle } from '../../support/fake-clock.ts'
 
 /** A role of which a drain asks how many are connected, and which it tells to drain and to stop. */
 function fakeRole(name: Role['name'], clock: FakeClock) {
-  const seen = { openCount: 1, drainedAtMs: -1, graceMs: -1, hasStopped: false }
+  const seen = { openCount: 1, drainedAtMs: -1, graceMs: -1, hasStopped: false, acceptedInDrain: false }
   const role = {
     name,
     listener: {
@@ -22,6 +22,7 @@ function fakeRole(name: Role['name'], clock: FakeClock) {
       drain(graceMs: number) {
         seen.drainedAtMs = clock.nowMs()
         seen.graceMs = graceMs
+        seen.acceptedInDrain = !seen.hasStopped
         return Promise.resolve()
       },
     },
@@ -79,4 +80,12 @@ test('but for 20 s at most, so that all is over within the 25', async () => {
   await advance(20_200)
   expect(drainedAfterMs()).toBe(20_000)
   expect(seen.graceMs).toBe(4_900)
+})
+
+test('who connects while the last calls end is refused at once, not taken in and cut off', async () => {
+  const { seen, advance } = setUp('control_plane')
+  await advance(2_900)
+  expect(seen.hasStopped).toBe(false)
+  await advance(200)
+  expect([seen.hasStopped, seen.acceptedInDrain]).toEqual([true, false])
 })
