@@ -4,14 +4,17 @@
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { SignJWT, exportJWK, exportSPKI, generateKeyPair } from 'jose'
 import { makeAuthority } from '../../test/support/dev-pki.ts'
+import { mustRun } from '../../test/interop/tools/run.ts'
 import { programPath } from '../../test/interop/tools/cache.ts'
 import { grpcGoLoad } from '../../test/interop/tools/catalog.ts'
 import type { Running } from './fleet.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import { startListening } from './fleet.ts'
+
+const ROOT = resolve(import.meta.dirname, '../..')
 
 /** The method that all load calls. */
 export const METHOD = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
@@ -23,6 +26,8 @@ export const ANSWER_BYTES = 5
 /** Files in a folder of one bench run; all paths. */
 export interface Ground {
   folder: string
+  /** authgw as it ships: `npm run build` of this tree, in the folder. */
+  program: string
   /** JWKS with the issuer's public key. */
   publicKeysFile: string
   /** The same key as PEM. */
@@ -60,6 +65,7 @@ export async function prepareGround(): Promise<Ground> {
   const client = await ca.issue('client', { use: 'client', san: 'URI:spiffe://example.org/bench' })
   return {
     folder,
+    program: await buildProgram(folder),
     publicKeysFile: at('jwks.json', JSON.stringify({ keys: [jwk] })),
     publicKeyFile: at('issuer-public.pem', await exportSPKI(publicKey)),
     token,
@@ -74,6 +80,14 @@ export async function prepareGround(): Promise<Ground> {
     bothFile: at('server-both.pem', `${server.certificatePem}\n${server.keyPem}`),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
+}
+
+/** Builds what is shipped: from the sources Node would strip types at each start, and keep the stripper in memory. */
+async function buildProgram(folder: string): Promise<string> {
+  const output = join(folder, 'dist')
+  const bundler = join(ROOT, 'node_modules/.bin/rolldown')
+  await mustRun(bundler, ['-c', 'rolldown.config.ts', '-d', output], { cwd: ROOT, timeoutMs: 120_000 })
+  return join(output, 'authgw.js')
 }
 
 /** A token with the claims, and so about the length, of a service account's token from Keycloak. */

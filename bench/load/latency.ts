@@ -65,12 +65,12 @@ export async function measureLatency(
     const figures = all.map(({ peer }, index): LatencyFigures => {
       const p99Micros = rate === null ? null : median(p99[index]!)
       say(
-        `  ${peer.name.padEnd(16)} adds ${median(added[index]!).toFixed(0)} µs; p99 ${p99Micros?.toFixed(0) ?? '–'} µs`,
+        `  ${peer.name.padEnd(16)} adds ${(median(lone[index]!) - median(direct)).toFixed(0)} µs; p99 ${p99Micros?.toFixed(0) ?? '–'} µs`,
       )
       return {
         name: peer.name,
         loneMicros: median(lone[index]!),
-        addedMicros: median(added[index]!),
+        addedMicros: median(lone[index]!) - median(direct),
         addedTurns: added[index]!,
         p99Micros,
         p99Turns: p99[index]!,

@@ -1,5 +1,5 @@
-/** authgw as a peer, in either role: started as it ships, every limit, metric and check as it is by default. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+/** authgw as a peer, in either role: built and started as it ships, every limit, metric and check as it is by default. */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { freePort } from '../../test/support/free-port.ts'
 import { startListening } from '../load/fleet.ts'
@@ -9,7 +9,6 @@ import { AUDIENCE, ISSUER } from '../load/ground.ts'
 import type { Peer } from './peer.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
-const MAIN = join(ROOT, 'src/main.ts')
 
 /** How long two workers are loaded before they count: each has its own code to compile. */
 const WORKERS_WARM_UP_SECONDS = 6
@@ -60,9 +59,14 @@ drain: {delay: 0s, timeout: 2s}
 export function startAuthgw(ground: Ground, name: string, yaml: string, port: number): Promise<Running> {
   const config = join(ground.folder, `${name}.yaml`)
   writeFileSync(config, yaml)
-  return startListening(process.execPath, ['--max-semi-space-size=4', MAIN, '--config', config], port, {
-    logFile: `${config}.log`,
-  })
+  return startListening(
+    process.execPath,
+    ['--max-semi-space-size=4', ground.program, '--config', config],
+    port,
+    {
+      logFile: `${config}.log`,
+    },
+  )
 }
 
 function authgwPeer(name: string, role: 'control-plane' | 'workload', workers: number): Peer {
@@ -72,7 +76,7 @@ function authgwPeer(name: string, role: 'control-plane' | 'workload', workers: n
     ...(workers > 1 && { warmUpSeconds: WORKERS_WARM_UP_SECONDS }),
     standing() {
       const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
-      return Promise.resolve(existsSync(MAIN) ? { version } : { absent: 'src/main.ts is not there' })
+      return Promise.resolve({ version })
     },
     async start({ ground, upstreamPort, isTls, turn }) {
       const port = await freePort()
