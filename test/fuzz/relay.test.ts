@@ -80,6 +80,8 @@ class Program {
   readonly pair: RelayPair
   generation = 1
 
+  readonly #served = new Set<ServerCall>()
+
   constructor(isWorkload: boolean) {
     const gate: Gate = {
       admit: (facts) => (facts.path === '/s/Slow' ? this.#later() : this.#permit()),
@@ -98,6 +100,7 @@ class Program {
       clientLimits: { initialStreamWindowBytes: 2000, streamWindowBytes: 2000 },
     })
     this.pair.open()
+    this.pair.onServerEvent = (call) => void this.#served.add(call)
     this.pair.connect()
     this.#dial(1)
     this.pair.settle()
@@ -109,8 +112,9 @@ class Program {
   #later(): Promise<Verdict> {
     return new Promise((resolve) => this.decisions.push(resolve))
   }
+  /** In the order in which they began: a call that is sent again may come back to an older server. */
   get serverCalls(): ServerCall[] {
-    return this.pair.servers.flatMap((server) => [...server.calls])
+    return [...this.#served]
   }
 
   async run([what, at, more]: Step): Promise<void> {
