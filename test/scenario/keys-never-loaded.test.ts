@@ -1,5 +1,5 @@
 /**
- * Row 7 of the no-loss contract: the control plane gateway has never had the provider's keys.
+ * Rows 4 and 7 of the no-loss contract: the control plane gateway has never had the provider's keys.
  */
 import { expect, test } from 'vitest'
 import {

@@ -1,5 +1,5 @@
 /**
- * Row 1 of the no-loss contract: the workload gateway has no token yet, because the provider is down or talks nonsense.
+ * Rows 1 and 4 of the no-loss contract: the workload gateway has no token yet, because the provider is down or talks nonsense.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
