@@ -92,8 +92,11 @@ export async function measure(
         found.absences.push(`${contender.peer.name}: ${reason}`)
         say(`  ${contender.peer.name}: absent, ${reason}`)
       }
-    for (const { running, peer } of all)
-      await profile.put(ground, running.port, { ...load, seconds: peer.warmUpSeconds ?? WARM_UP_SECONDS })
+    for (const { running, peer } of all) {
+      const warmUp = { ...load, seconds: peer.warmUpSeconds ?? WARM_UP_SECONDS }
+      if (profile.warmUp !== undefined) await profile.warmUp(ground, running.port, warmUp)
+      await profile.put(ground, running.port, warmUp)
+    }
     for (let round = 0; round < setting.rounds; round++)
       for (const started of all) {
         const turn = await takeTurn(ground, setting, started)

@@ -38,6 +38,8 @@ export interface Profile {
   lack(): string | null
   startServer(ground: Ground): Promise<Running>
   put(ground: Ground, port: number, load: Load): Promise<LoadFigures>
+  /** Loads a proxy before its first turn, where `put` alone would not be enough of it. */
+  warmUp?(ground: Ground, port: number, load: Load): Promise<LoadFigures>
 }
 
 const isMissing = (error: string): Error => new Error(`the load generator failed: ${error}`)
@@ -174,6 +176,8 @@ const grpcJs: Profile = {
   describes: 'token never indexed (grpc-js → nghttpd)',
   lack: () => null,
   startServer: startNghttpd,
+  // grpc-js makes too few calls for a just-in-time compiler.
+  warmUp: putH2load,
   put: (ground, port, load) =>
     putNode(
       'grpc-js-load.ts',

@@ -35,6 +35,9 @@ export interface Twin {
   stop(): Promise<void>
 }
 
+/** What a session may hold: with node's 10 MB, calls of 100 KiB are refused by the hundred. */
+const SESSION_MEGABYTES = 256
+
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = http2.constants
 const END_STREAM = 0x1
 const OTLP_EXPORT = new Set(
@@ -60,9 +63,10 @@ export async function startNodeHttp2Twin(options: TwinOptions): Promise<Twin> {
   const settings = { initialWindowSize: WINDOWS.streamBytes, maxConcurrentStreams: MAX_CONCURRENT_STREAMS }
   const server =
     options.listenTls === undefined
-      ? http2.createServer({ settings })
+      ? http2.createServer({ settings, maxSessionMemory: SESSION_MEGABYTES })
       : http2.createSecureServer({
           settings,
+          maxSessionMemory: SESSION_MEGABYTES,
           cert: readFileSync(options.listenTls.certFile),
           key: readFileSync(options.listenTls.keyFile),
           ...(options.listenTls.clientCaFile !== undefined && {
@@ -154,6 +158,7 @@ function makeUpstream(options: TwinOptions): (() => ClientHttp2Session) & { stop
   const dial = (): ClientHttp2Session => {
     const tls = options.upstreamTls
     const session = http2.connect(`${tls === undefined ? 'http' : 'https'}://${options.upstream}`, {
+      maxSessionMemory: SESSION_MEGABYTES,
       settings: { enablePush: false, initialWindowSize: WINDOWS.streamBytes },
       peerMaxConcurrentStreams: MAX_CONCURRENT_STREAMS,
       ...(tls !== undefined && {
