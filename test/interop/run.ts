@@ -30,6 +30,8 @@ interface Suite {
   args: string[]
   components: Component[]
   maxSeconds: number
+  /** It waits more than it computes: it runs beside the others, and is printed when it has ended. */
+  isBeside?: true
 }
 
 const SUITES: Suite[] = [
@@ -53,6 +55,7 @@ const SUITES: Suite[] = [
     args: [],
     components: [collector, telemetrygen, grpcurl, pythonSdk],
     maxSeconds: 300,
+    isBeside: true,
   },
   {
     name: 'several gateways',
@@ -60,6 +63,7 @@ const SUITES: Suite[] = [
     args: [],
     components: [collector],
     maxSeconds: 300,
+    isBeside: true,
   },
   {
     name: 'OTel-Arrow',
@@ -67,6 +71,7 @@ const SUITES: Suite[] = [
     args: [],
     components: [otelArrow, telemetrygen],
     maxSeconds: 120,
+    isBeside: true,
   },
   {
     name: 'deployment files',
@@ -84,6 +89,39 @@ const SUITES: Suite[] = [
   },
 ]
 
+/** How a suite ended. */
+interface Ending {
+  readonly suite: Suite
+  readonly code: number | null
+  readonly verdict: string
+  readonly seconds: number
+}
+
+/** Runs one suite to its end. */
+async function runSuite(suite: Suite): Promise<Ending> {
+  const title = `\n--- ${suite.name}\n`
+  const later: string[] = [title]
+  if (suite.isBeside !== true) process.stdout.write(title)
+  const result = await run(process.execPath, [join(import.meta.dirname, suite.file), ...suite.args], {
+    timeoutMs: suite.maxSeconds * 1000,
+    onOutput: (text) => {
+      if (suite.isBeside === true) later.push(text)
+      else process.stdout.write(text)
+    },
+  })
+  if (suite.isBeside === true) process.stdout.write(later.join(''))
+  const { code } = result
+  const verdict = code === 0 ? 'passed' : code === ABSENT ? 'absent' : (result.trouble ?? 'failed')
+  return { suite, code, verdict, seconds: Math.round(result.elapsedMs / 1000) }
+}
+
+/** Runs suites one after the other. */
+async function runAll(suites: readonly Suite[]): Promise<Ending[]> {
+  const endings: Ending[] = []
+  for (const suite of suites) endings.push(await runSuite(suite))
+  return endings
+}
+
 async function main(): Promise<number> {
   const isAll = process.argv.includes('--all')
   const needed = CATALOG.filter(
@@ -95,25 +133,13 @@ async function main(): Promise<number> {
     components.push([name, version, state, remark])
     console.log(`${name} ${version}: ${state}, ${remark}`)
   }
-  const suites: string[][] = []
-  let ranCount = 0
-  let failedCount = 0
-  for (const suite of SUITES) {
-    console.log(`\n--- ${suite.name}`)
-    const result = await run(process.execPath, [join(import.meta.dirname, suite.file), ...suite.args], {
-      timeoutMs: suite.maxSeconds * 1000,
-      onOutput: (text) => process.stdout.write(text),
-    })
-    const isAbsent = result.code === ABSENT
-    if (!isAbsent) ranCount++
-    if (result.code !== 0 && !isAbsent) failedCount++
-    const verdict = result.code === 0 ? 'passed' : isAbsent ? 'absent' : (result.trouble ?? 'failed')
-    suites.push([suite.name, verdict, `${Math.round(result.elapsedMs / 1000)} s`])
-  }
+  const lanes = [SUITES.filter((suite) => !suite.isBeside), SUITES.filter((suite) => suite.isBeside)]
+  const endings = (await Promise.all(lanes.map((lane) => runAll(lane)))).flat()
+  const suites = endings.map(({ suite, verdict, seconds }) => [suite.name, verdict, `${seconds} s`])
   console.log(`\n${table(['suite', 'verdict', 'took'], suites)}`)
   console.log(`\n${table(['component', 'version', '', 'remark'], components)}`)
-  if (failedCount > 0) return 1
-  return ranCount === 0 ? ABSENT : 0
+  if (endings.some(({ code }) => code !== 0 && code !== ABSENT)) return 1
+  return endings.every(({ code }) => code === ABSENT) ? ABSENT : 0
 }
 
 process.exitCode = await main()
