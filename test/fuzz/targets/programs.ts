@@ -2,12 +2,12 @@
  * Turns the octets of an input into what a peer sends: frames of any type with any flags, on few streams, and heads and
  * trailers that pass every check, so that programs get far.
  */
-import { frame, pattern, uint32 } from '../../support/frame-factory.ts'
+import { frame, goawayPayload, pattern, settingsPayload, uint32 } from '../../support/frame-factory.ts'
 import { literals, REQUEST, RESPONSE, TRAILERS, type Fields } from '../../support/h2-pair.ts'
 import type { Cursor } from './cursor.ts'
 
 /** Steps of a peer are below this. */
-export const PEER_STEPS = 14
+export const PEER_STEPS = 16
 
 const HEADS: readonly Fields[] = [
   REQUEST,
@@ -48,6 +48,14 @@ export function peerOctets(step: number, cursor: Cursor): Buffer {
     }
     case 12:
       return frame({ type: 'WINDOW_UPDATE', stream, payload: uint32(cursor.octet() * 8_422_400) })
+    case 13: {
+      // A setting by its number, small or at the edge of what is allowed.
+      const value = cursor.octet()
+      const number = value < 0xf0 ? value * 300 : 2 ** (value & 0x1f)
+      return frame({ type: 'SETTINGS', payload: settingsPayload([[stream & 7, number]]) })
+    }
+    case 14:
+      return frame({ type: 'GOAWAY', payload: goawayPayload(stream, cursor.octet() & 0x0f) })
     default:
       return cursor.take(cursor.length())
   }
