@@ -61,6 +61,8 @@ export interface MemoryReport {
   start: StartReport
   idleConnections: ConnectionFigures[]
   growth: GrowthFigures[]
+  /** CPU of authgw for a call of h2load, and for the same call of the load client on its own core: they must be alike. */
+  loadClients: { h2loadMicros: number[]; coreMicros: number[] }
   /** Resident after the same load again and again: nothing may stay of calls that are done. */
   afterCalls: { calls: number; residentMegabytes: number }[]
 }
@@ -78,8 +80,7 @@ export async function measureMemory(
       `\nStart to ready ${median(start.readyMs).toFixed(0)} ms, idle ${median(start.idleMegabytes).toFixed(0)} MB`,
     )
     const idleConnections = await measureConnections(ground, contenders, server.port, say)
-    const { growth, afterCalls } = await measureGrowth(ground, server.port, say)
-    return { start, idleConnections, growth, afterCalls }
+    return { start, idleConnections, ...(await measureGrowth(ground, server.port, say)) }
   } finally {
     await server.stop()
   }
@@ -182,18 +183,23 @@ async function measureGrowth(
   ground: Ground,
   upstreamPort: number,
   say: (line: string) => void,
-): Promise<Pick<MemoryReport, 'growth' | 'afterCalls'>> {
+): Promise<Omit<MemoryReport, 'start' | 'idleConnections'>> {
   const { running } = await startControlPlane(ground, upstreamPort, false)
   const growth: GrowthFigures[] = []
   const afterCalls: MemoryReport['afterCalls'] = []
-  const turn = async (connections: number, concurrency: number): Promise<GrowthFigures> => {
+  const turn = async (
+    connections: number,
+    concurrency: number,
+    put: typeof putCore = putH2load,
+  ): Promise<GrowthFigures> => {
     const before = cpuSeconds(running.pid)
     const load = { seconds: GROWTH_SECONDS, connections, concurrency, size: 1024, isTls: false }
-    const { calls, failed } = await putH2load(ground, running.port, load)
+    const { calls, failed } = await put(ground, running.port, load)
     const cpuMicrosPerCall = ((cpuSeconds(running.pid) - before) * 1e6) / Math.max(1, calls)
     const figures = { connections, concurrency, calls, failed, cpuMicrosPerCall }
     return { ...figures, residentMegabytes: residentMegabytes(running.pid) }
   }
+  const loadClients: MemoryReport['loadClients'] = { h2loadMicros: [], coreMicros: [] }
   try {
     await putCore(ground, running.port, {
       seconds: 2,
@@ -204,8 +210,11 @@ async function measureGrowth(
     })
     let calls = 0
     for (let round = 0; round < 4; round++) {
+      const core = await turn(8, 50, putCore)
+      loadClients.coreMicros.push(core.cpuMicrosPerCall)
       const found = await turn(8, 50)
-      calls += found.calls
+      loadClients.h2loadMicros.push(found.cpuMicrosPerCall)
+      calls += core.calls + found.calls
       afterCalls.push({ calls, residentMegabytes: found.residentMegabytes })
     }
     for (const [connections, concurrency] of GROWTH) {
@@ -213,7 +222,7 @@ async function measureGrowth(
       growth.push(found)
       say(`  ${connections} × ${concurrency}: ${found.cpuMicrosPerCall.toFixed(1)} µs CPU a call`)
     }
-    return { growth, afterCalls }
+    return { growth, loadClients, afterCalls }
   } finally {
     await running.stop()
   }

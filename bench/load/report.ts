@@ -85,7 +85,7 @@ function latencyTable({ directMicros, rate, contenders }: LatencyReport): string
   return `### Latency of a lone 1 KiB call (direct: ${directMicros.toFixed(0)} µs)${words}\n\n${table(head, rows)}`
 }
 
-function memoryTables({ start, idleConnections, growth, afterCalls }: MemoryReport): string[] {
+function memoryTables({ start, idleConnections, growth, loadClients, afterCalls }: MemoryReport): string[] {
   const connections = idleConnections.map((each) => [
     each.name,
     String(each.connections),
@@ -103,6 +103,7 @@ function memoryTables({ start, idleConnections, growth, afterCalls }: MemoryRepo
     `Start to ready ${median(start.readyMs).toFixed(0)} ms (${Math.min(...start.readyMs).toFixed(0)} – ${Math.max(...start.readyMs).toFixed(0)}); idle ${median(start.idleMegabytes).toFixed(0)} MB resident.`,
     `### Idle mTLS connections\n\n${table(['server', 'connections', 'KB each'], connections)}`,
     `### As connections × calls grow\n\n${table(['connections × calls', 'µs CPU a call', 'calls', 'failed', 'resident MB'], grown)}`,
+    `The load client on authgw’s own core, for callers with a certificate: ${median(loadClients.coreMicros).toFixed(1)} µs CPU of the gateway a call, where h2load has it spend ${median(loadClients.h2loadMicros).toFixed(1)} µs (1 KiB, plaintext).`,
     `### As calls are done\n\n${table(['calls done', 'resident MB'], after)}`,
   ]
 }

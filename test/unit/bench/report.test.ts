@@ -78,6 +78,7 @@ describe('what a bench run says', () => {
       start: { readyMs: [1], idleMegabytes: [1] },
       idleConnections,
       growth: [],
+      loadClients: { h2loadMicros: [], coreMicros: [] },
       afterCalls: [],
     }
     const results = resultsOf([], { memory })
