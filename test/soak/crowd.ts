@@ -6,9 +6,11 @@
  * Options: `--idle N`, `--busy N`, `--rounds N`, `--hold SECONDS`, `--minutes N` of churn, `--rate N` handshakes a second.
  * It needs `ulimit -n` of twice the connections and a few hundred more, and says so if there are fewer.
  *
- * Memory that was once needed does not all go back to the system: the allocator keeps pages in which something lives. So
- * the end of the first round is no base, but it is a bound: what a round leaves behind is reused by the next one, and the
- * end of each later round must not lie above that of the first.
+ * Memory is read as it is found, and once more after a collection, for which the process is started with an inspector: a
+ * heap swings by tens of MiB between two collections, and a leak must show all the same. So the heap in use after a
+ * collection has to be back at its base after each round. What the process holds besides is OpenSSL's, and the allocator
+ * keeps pages in which something still lives: a bare node:tls server keeps as much after a crowd of that size, less in each
+ * further round. So the bare server plays the same rounds, and the gateway may keep no more than a tenth above that.
  */
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -20,13 +22,14 @@ import { parseArgs } from 'node:util'
 import { openFileLimit } from '../../src/net/index.ts'
 import { makePki } from '../support/dev-pki.ts'
 import type { Pki } from '../support/dev-pki.ts'
+import { freePort } from '../support/free-port.ts'
 import { startGateway } from '../support/gateway-process.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
 import { readMetrics } from '../support/gateway-readings.ts'
 import { TestIssuer } from '../support/issuer.ts'
 import { measuredOn, writeResults } from '../support/results-file.ts'
 import type { KidOrder, KidReport, KidStart, KidTls } from './crowd-kid.ts'
-import { fileCount, MIB, rssOf, slopeOf } from './gauges.ts'
+import { collectGarbage, fileCount, MIB, rssOf } from './gauges.ts'
 import type { MemorySample } from './gauges.ts'
 
 const ENV = { NODE_OPTIONS: '--max-semi-space-size=4' }
@@ -37,9 +40,10 @@ const BUSY_CONNECTIONS = 10
 const TOKEN_LIFE_SECONDS = 24 * 3_600
 /** Egress connections that the pool may keep, and files that are open for a moment. */
 const SPARE_FILES = 12
-/** What a later round may end above the first: noise of the heap between two collections. */
-const MAX_ROUND_GROWTH_MIB = 8
-const MAX_CHURN_GROWTH_MIB = 8
+/** Above the base: verdicts, plans and heads that are remembered. */
+const MAX_HEAP_GROWTH_MIB = 4
+/** Pages that the allocator keeps here and not there. */
+const SPARE_MIB = 8
 const MAX_RATIO = 1.1
 
 const { values } = parseArgs({
@@ -59,16 +63,34 @@ const [idle, busy, rounds, holdS, minutes, perSecond] = (
 
 interface Gauge {
   readonly rssBytes: number
+  /** After a collection. */
+  readonly collectedBytes: number
+  /** JavaScript heap in use after it. */
+  readonly heapBytes: number
   readonly files: number
 }
-const gauge = (pid: number): Gauge => ({ rssBytes: rssOf(pid), files: fileCount(pid) })
+
+/** A process that is weighed. */
+interface Weighed {
+  readonly pid: number
+  readonly inspectorPort: number
+}
+
+async function weigh({ pid, inspectorPort }: Weighed): Promise<Gauge> {
+  const found = { rssBytes: rssOf(pid), files: fileCount(pid) }
+  await collectGarbage(inspectorPort)
+  await sleep(500)
+  const heapBytes = await collectGarbage(inspectorPort)
+  return { ...found, collectedBytes: rssOf(pid), heapBytes }
+}
 
 /** A process of crowd-kid.ts. */
 class Kid {
   readonly process: ChildProcess
-  constructor(role: 'upstream' | 'bare' | 'clients') {
+  constructor(role: 'upstream' | 'bare' | 'clients', execArgv: readonly string[] = []) {
     this.process = fork(join(import.meta.dirname, 'crowd-kid.ts'), [role], {
       env: { ...process.env, ...ENV },
+      execArgv: [...execArgv],
     })
   }
   answer<T>(message: KidStart | KidOrder): Promise<T> {
@@ -95,11 +117,15 @@ async function emptied(gateway: GatewayProcess): Promise<void> {
   }
 }
 
+interface ChurnSample extends MemorySample {
+  readonly files: number
+}
+
 interface Round {
   readonly openSeconds: number
   readonly failed: number
   readonly withIdle: Gauge
-  readonly withBusy: Gauge
+  readonly withBusy: Pick<Gauge, 'rssBytes' | 'files'>
   readonly messages: number
   readonly broken: number
   /** Idle connections that still stood when the busy streams had ended. */
@@ -107,32 +133,50 @@ interface Round {
   readonly end: Gauge
 }
 
-async function playRound(gateway: GatewayProcess, clients: Kid, port: number): Promise<Round> {
+async function playRound(
+  gateway: GatewayProcess,
+  weighed: Weighed,
+  clients: Kid,
+  port: number,
+): Promise<Round> {
   const beganMs = performance.now()
   const { failed } = await clients.answer<KidReport>({ do: 'open', port, count: idle })
   const openSeconds = Math.round((performance.now() - beganMs) / 100) / 10
   await sleep(SETTLE_MS)
-  const withIdle = gauge(gateway.pid)
+  const withIdle = await weigh(weighed)
+  // Not collected: that would only hold up the streams.
   await clients.answer({ do: 'busy', port, connections: BUSY_CONNECTIONS, streams: busy })
   await sleep(holdS * 1000)
-  const withBusy = gauge(gateway.pid)
+  const withBusy = { rssBytes: rssOf(gateway.pid), files: fileCount(gateway.pid) }
   const { messages, broken, open: stood } = await clients.answer<KidReport>({ do: 'rest' })
   await clients.answer({ do: 'close' })
   await emptied(gateway)
   await sleep(SETTLE_MS)
-  return { openSeconds, failed, withIdle, withBusy, messages, broken, stood, end: gauge(gateway.pid) }
+  const end = await weigh(weighed)
+  return { openSeconds, failed, withIdle, withBusy, messages, broken, stood, end }
 }
 
-/** Memory of one idle connection of a server, in octets, above what it had after some connections had come and gone. */
-async function weighIdle(clients: Kid, port: number, pid: number): Promise<number> {
+interface Bare {
+  readonly base: Gauge
+  readonly rounds: readonly { readonly withIdle: Gauge; readonly end: Gauge }[]
+}
+
+/** The same rounds, without calls, for the server that the gateway is compared with. */
+async function playBare(clients: Kid, port: number, weighed: Weighed): Promise<Bare> {
   await warmUp(clients, port)
-  const base = rssOf(pid)
-  const { open } = await clients.answer<KidReport>({ do: 'open', port, count: idle })
-  await sleep(SETTLE_MS)
-  const each = (rssOf(pid) - base) / open
-  await clients.answer({ do: 'close' })
-  await sleep(SETTLE_MS)
-  return Math.round(each)
+  const base = await weigh(weighed)
+  const played: Bare['rounds'][number][] = []
+  for (let n = 1; n <= rounds; n++) {
+    await clients.answer({ do: 'open', port, count: idle })
+    await sleep(SETTLE_MS)
+    const withIdle = await weigh(weighed)
+    await clients.answer({ do: 'close' })
+    await sleep(SETTLE_MS)
+    const end = await weigh(weighed)
+    played.push({ withIdle, end })
+    console.log(`bare, round ${n}: ${[base, withIdle, end].map(shown).join(' → ')}`)
+  }
+  return { base, rounds: played }
 }
 
 async function warmUp(clients: Kid, port: number): Promise<void> {
@@ -148,29 +192,18 @@ async function playChurn(
 ): Promise<{
   readonly opened: number
   readonly failed: number
-  readonly growthMib: number
-  readonly slopeMibPer10Minutes: number
-  readonly files: readonly number[]
-  readonly samples: readonly MemorySample[]
+  readonly samples: readonly ChurnSample[]
 }> {
   const seconds = minutes * 60
-  const samples: MemorySample[] = []
-  const files: number[] = []
+  const samples: ChurnSample[] = []
   const beganMs = performance.now()
   const timer = setInterval(() => {
     const atSeconds = Math.round((performance.now() - beganMs) / 1000)
-    samples.push({ atSeconds, rssBytes: rssOf(gateway.pid) })
-    files.push(fileCount(gateway.pid))
+    samples.push({ atSeconds, rssBytes: rssOf(gateway.pid), files: fileCount(gateway.pid) })
   }, SAMPLE_MS)
   const { opened, failed } = await clients.answer<KidReport>({ do: 'churn', port, perSecond, seconds })
   clearInterval(timer)
-  // The first part brings memory to where it stays.
-  const judged = samples.filter(({ atSeconds }) => atSeconds >= seconds / 4)
-  const mean = (part: readonly MemorySample[]): number =>
-    part.reduce((sum, { rssBytes }) => sum + rssBytes, 0) / Math.max(1, part.length)
-  const third = Math.ceil(judged.length / 3)
-  const growthMib = (mean(judged.slice(-third)) - mean(judged.slice(0, third))) / MIB
-  return { opened, failed, growthMib, slopeMibPer10Minutes: slopeOf(judged), files, samples }
+  return { opened, failed, samples }
 }
 
 function configOf(upstreamPort: number, pki: Pki, issuer: TestIssuer, keysFile: string): string {
@@ -202,8 +235,8 @@ async function main(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'authgw-crowd-'))
   const undo: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
   try {
-    const kid = (role: 'upstream' | 'bare' | 'clients'): Kid => {
-      const made = new Kid(role)
+    const kid = (role: 'upstream' | 'bare' | 'clients', execArgv?: readonly string[]): Kid => {
+      const made = new Kid(role, execArgv)
       undo.push(() => made.process.kill())
       return made
     }
@@ -217,37 +250,49 @@ async function main(): Promise<number> {
     const clients = kid('clients')
     await clients.answer(own)
 
-    const bare = kid('bare')
+    const bareInspector = await freePort()
+    const bare = kid('bare', [`--inspect=127.0.0.1:${bareInspector}`])
     const barePort = await bare.answer<number>({ tls: pem(pki.ca.certFile, pki.server), token })
-    const bareBytes = await weighIdle(clients, barePort, bare.pid)
+    const bareFigures = await playBare(clients, barePort, {
+      pid: bare.pid,
+      inspectorPort: bareInspector,
+    })
+    const bareBytes = idleBytesOf(bareFigures.base, bareFigures.rounds[0]!.withIdle)
     bare.process.kill()
-    console.log(`a bare node:tls server: ${bareBytes} octets for each idle connection`)
 
-    const gateway = await startGateway(configOf(upstreamPort, pki, issuer, keysFile), { env: ENV })
+    const inspectorPort = await freePort()
+    const gateway = await startGateway(configOf(upstreamPort, pki, issuer, keysFile), {
+      readyMs: 30_000,
+      env: { NODE_OPTIONS: `${ENV.NODE_OPTIONS} --inspect=127.0.0.1:${inspectorPort}` },
+    })
     undo.push(() => gateway.stop())
+    const weighed = { pid: gateway.pid, inspectorPort }
     const port = gateway.ports['ingress']!
     await warmUp(clients, port)
-    const base = gauge(gateway.pid)
+    const base = await weigh(weighed)
     const played: Round[] = []
     for (let n = 1; n <= rounds; n++) {
-      played.push(await playRound(gateway, clients, port))
+      played.push(await playRound(gateway, weighed, clients, port))
       const { withIdle, withBusy, end } = played.at(-1)!
-      console.log(`round ${n}: ${[base, withIdle, withBusy, end].map(shown).join(' → ')}`)
+      console.log(
+        `round ${n}: ${[base, withIdle].map(shown).join(' → ')} → ${mib(withBusy.rssBytes)} busy → ${shown(end)}`,
+      )
     }
-    const idleBytes = Math.round((played[0]!.withIdle.rssBytes - base.rssBytes) / idle)
+    const idleBytes = idleBytesOf(base, played[0]!.withIdle)
     const churn = await playChurn(gateway, clients, port)
     await emptied(gateway)
     await sleep(SETTLE_MS)
-    const after = gauge(gateway.pid)
+    const after = await weigh(weighed)
     const readings = await readMetrics(gateway.ports['admin']!)
     const bugs = readings.sum('authgw_bugs_total')
-    const problems = judge(base, played, churn, after, idleBytes / bareBytes)
+    const problems = judge(base, played, churn, after, bareFigures)
     if (bugs !== 0) problems.push(`authgw_bugs_total is ${bugs}`)
     const figures = {
       idle,
       busy,
       base,
       rounds: played,
+      bare: bareFigures,
       idleConnectionBytes: { authgw: idleBytes, bare: bareBytes, ratio: idleBytes / bareBytes },
       churn: { perSecond, minutes, ...churn },
       after,
@@ -255,7 +300,7 @@ async function main(): Promise<number> {
     }
     console.log(
       `an idle connection: ${idleBytes} octets, ${(idleBytes / bareBytes).toFixed(2)} × the bare server's; ` +
-        `churn: ${churn.opened} handshakes, ${churn.growthMib.toFixed(1)} MiB more at the end, ${shown(after)} after it`,
+        `churn: ${churn.opened} handshakes, then ${shown(after)}`,
     )
     console.log(problems.length === 0 ? 'nothing found' : problems.join('\n'))
     console.log(`Figures: ${writeResults('crowd', on, figures, values.out)}`)
@@ -265,15 +310,23 @@ async function main(): Promise<number> {
   }
 }
 
-const shown = ({ rssBytes, files }: Gauge): string => `${(rssBytes / MIB).toFixed(0)} MiB and ${files} files`
+const shown = ({ rssBytes, collectedBytes, heapBytes, files }: Gauge): string =>
+  `${mib(rssBytes)} (collected ${mib(collectedBytes)}, heap ${mib(heapBytes)}, ${files} files)`
+
+/** Memory of one idle connection, in octets. */
+const idleBytesOf = (base: Gauge, withIdle: Gauge): number =>
+  Math.round((withIdle.collectedBytes - base.collectedBytes) / idle)
+
+const mib = (bytes: number): string => `${(bytes / MIB).toFixed(0)} MiB`
 
 function judge(
   base: Gauge,
   played: readonly Round[],
   churn: Awaited<ReturnType<typeof playChurn>>,
   after: Gauge,
-  ratio: number,
+  bare: Bare,
 ): string[] {
+  const ratio = idleBytesOf(base, played[0]!.withIdle) / idleBytesOf(bare.base, bare.rounds[0]!.withIdle)
   const problems: string[] = []
   for (const [index, { failed, broken, stood, messages, end }] of played.entries()) {
     const name = `round ${index + 1}`
@@ -283,16 +336,24 @@ function judge(
     if (stood < idle - failed) problems.push(`${name}: ${idle - failed - stood} idle connections were lost`)
     if (end.files > base.files + SPARE_FILES)
       problems.push(`${name}: ${end.files} files open, ${base.files} before`)
-    const grownMib = (end.rssBytes - played[0]!.end.rssBytes) / MIB
-    if (grownMib > MAX_ROUND_GROWTH_MIB)
-      problems.push(`${name} ends ${grownMib.toFixed(1)} MiB above the first`)
+    const heapMib = (end.heapBytes - base.heapBytes) / MIB
+    if (heapMib > MAX_HEAP_GROWTH_MIB)
+      problems.push(`${name}: the heap in use grew by ${heapMib.toFixed(1)} MiB`)
   }
+  const kept = (from: Gauge, to: Gauge): number => (to.collectedBytes - from.collectedBytes) / MIB
+  const [keptMib, bareMib] = [kept(base, played.at(-1)!.end), kept(bare.base, bare.rounds.at(-1)!.end)]
+  if (keptMib > MAX_RATIO * bareMib + SPARE_MIB)
+    problems.push(
+      `${keptMib.toFixed(0)} MiB are kept after the rounds, by a bare server ${bareMib.toFixed(0)}`,
+    )
   if (churn.failed > 0) problems.push(`${churn.failed} handshakes of the churn failed`)
   const wanted = 0.95 * perSecond * minutes * 60
   if (churn.opened < wanted)
     problems.push(`${churn.opened} handshakes of the churn, ${Math.ceil(wanted)} were to be`)
-  if (churn.growthMib > MAX_CHURN_GROWTH_MIB)
-    problems.push(`the churn grew memory by ${churn.growthMib.toFixed(1)} MiB`)
+  const churnMib = kept(played.at(-1)!.end, after)
+  if (churnMib > SPARE_MIB) problems.push(`the churn grew memory by ${churnMib.toFixed(1)} MiB`)
+  const heapMib = (after.heapBytes - base.heapBytes) / MIB
+  if (heapMib > MAX_HEAP_GROWTH_MIB) problems.push(`the churn grew the heap by ${heapMib.toFixed(1)} MiB`)
   if (after.files > base.files + SPARE_FILES) problems.push(`${after.files} files open after the churn`)
   if (!(ratio <= MAX_RATIO))
     problems.push(`an idle connection takes ${ratio.toFixed(2)} × that of a bare server`)

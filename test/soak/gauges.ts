@@ -12,6 +12,34 @@ export function rssOf(pid: number): number {
 /** Open file descriptors of a process. */
 export const fileCount = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
 
+/**
+ * Makes a process that was started with `--inspect=127.0.0.1:port` collect its garbage; gives the octets of its JavaScript
+ * heap that are in use then.
+ * @throws Error when nobody answers there
+ */
+export async function collectGarbage(port: number): Promise<number> {
+  const answer = await fetch(`http://127.0.0.1:${port}/json/list`)
+  const [target] = (await answer.json()) as { readonly webSocketDebuggerUrl: string }[]
+  const socket = new WebSocket(target!.webSocketDebuggerUrl)
+  const usage = { method: 'Runtime.evaluate', params: { expression: 'process.memoryUsage().heapUsed' } }
+  return new Promise<number>((done, fail) => {
+    socket.onopen = () => {
+      socket.send(JSON.stringify({ id: 1, method: 'HeapProfiler.collectGarbage' }))
+      socket.send(JSON.stringify({ id: 2, ...usage }))
+    }
+    socket.onmessage = ({ data }) => {
+      const { id, result } = JSON.parse(String(data)) as InspectorAnswer
+      if (id === 2) done(result.result.value)
+    }
+    socket.onerror = () => fail(new Error(`no inspector at port ${port}`))
+  }).finally(() => socket.close())
+}
+
+interface InspectorAnswer {
+  readonly id?: number
+  readonly result: { readonly result: { readonly value: number } }
+}
+
 /** One look at memory. */
 export interface MemorySample {
   readonly atSeconds: number

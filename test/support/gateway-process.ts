@@ -46,6 +46,10 @@ export interface GatewayProcess {
   readonly configFile: string
   /** All it has written so far, standard output and error. */
   logs(): string
+  /** Reads no more of what it writes: its pipes fill up. */
+  leaveLogs(): void
+  /** Closes our ends of its pipes. */
+  closeLogs(): void
   /** Sends a signal, such as SIGHUP. */
   signal(name: NodeJS.Signals): void
   /** Ends it: SIGTERM, and SIGKILL after `graceMs` (default 5,000). Gives the exit code, null after a signal. */
@@ -95,6 +99,12 @@ export async function startGateway(yaml: string, options: GatewayOptions = {}): 
     configFile,
     ended,
     logs: () => written.join(''),
+    leaveLogs: () => {
+      for (const stream of [child.stdout, child.stderr]) stream.pause()
+    },
+    closeLogs: () => {
+      for (const stream of [child.stdout, child.stderr]) stream.destroy()
+    },
     signal: (name) => void child.kill(name),
     async stop(graceMs = 5_000) {
       child.kill('SIGTERM')
