@@ -17,6 +17,9 @@ export interface Results {
   readonly node: string
   readonly tokenLifeSeconds: number
   readonly itemsPerSecond: number
+  /** Processes that wanted a processor, on average over the last 15 minutes of the run; missing in older results. */
+  readonly loadAverage?: number
+  readonly processors?: number
   readonly outcomes: readonly Outcome[]
 }
 
@@ -74,6 +77,11 @@ function moved({ sourceAtEnd }: Results): string {
   return sourceAtEnd === undefined ? '' : ` when it began, \`${sourceAtEnd}\` when it was over`
 }
 
+function load({ loadAverage, processors }: Results): string {
+  if (loadAverage === undefined) return ''
+  return ` of ${processors} processors with a load of ${loadAverage} (15 minutes' average at the end)`
+}
+
 /** Writes docs/comparison.md. */
 export function writePage({ file, results }: { file: string; results: Results }): void {
   const faults = [...new Set(results.outcomes.map(({ fault }) => fault))]
@@ -101,8 +109,9 @@ The same faults, at the same time, with one Keycloak, for chains that differ onl
   token.
 
 Exporter settings: **default** are the collector's own; **recommended** are \`max_elapsed_time: 0\` and \`sending_queue.storage\` on
-disk, and for \`oauth2client\` an \`expiry_buffer\` of 10 s (its default of 5 min is longer than the tokens here live). A
-collector that ends is started again after 5 s.
+disk, and for \`oauth2client\` an \`expiry_buffer\` of 10 s. Its default of 5 min is longer than the tokens here live, so that it
+asks for a token at every call: where Keycloak answers slowly, as on a busy machine after its start, calls end at the exporter's deadline
+of 5 s with a permanent error, and without any fault. A collector that ends is started again after 5 s.
 
 What is counted: an SDK sends ${results.itemsPerSecond} spans, data points and log records a second to each workload collector; each carries a number;
 the numbers that arrive behind the control-plane collector are compared with those sent, as sets. _Permanent errors_ are spans that
@@ -112,7 +121,7 @@ requests_: all that the chain made, answered or not, as something between it and
 Keycloak gave, as its log of events says. The script's stand in the first line of authgw. _Collector crashes_: times the control-plane collector ended by itself.
 
 Run: ${results.startedAt}, collector ${results.collector}, Keycloak ${results.keycloak}, Node.js ${results.node}, tokens live ${results.tokenLifeSeconds} s, all on one
-machine. Source: \`git rev-parse HEAD:src\` = \`${results.source}\`${moved(results)}. Results: [${file}](../${file}).
+machine${load(results)}. Source: \`git rev-parse HEAD:src\` = \`${results.source}\`${moved(results)}. Results: [${file}](../${file}).
 
 ${sections.join('\n')}`,
   )
