@@ -100,6 +100,7 @@ export async function measure(
     for (let round = 0; round < setting.rounds; round++)
       for (const started of all) {
         const turn = await takeTurn(ground, setting, started)
+        if (turn.calls === 0) found.faults.push(`${started.peer.name}: no call was done in a turn`)
         if (turn.failed > 0)
           found.faults.push(`${started.peer.name}: ${turn.failed} of ${turn.calls} calls failed`)
         started.figures.turns.push(turn)
