@@ -1,4 +1,5 @@
 /** Turns the results of a comparison into docs/comparison.md; every figure there is from the file it names. */
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PROJECT } from '../../support/project-files.ts'
@@ -82,7 +83,7 @@ function load({ loadAverage, processors }: Results): string {
   return ` of ${processors} processors with a load of ${loadAverage} (15 minutes' average at the end)`
 }
 
-/** Writes docs/comparison.md. */
+/** Writes docs/comparison.md, formatted. */
 export function writePage({ file, results }: { file: string; results: Results }): void {
   const faults = [...new Set(results.outcomes.map(({ fault }) => fault))]
   const sections = faults.map((fault) => {
@@ -125,4 +126,12 @@ machine${load(results)}. Source: \`git rev-parse HEAD:src\` = \`${results.source
 
 ${sections.join('\n')}`,
   )
+  const prettier = join(PROJECT, 'node_modules/prettier/bin/prettier.cjs')
+  execFileSync(process.execPath, [
+    prettier,
+    '--write',
+    '--log-level',
+    'error',
+    join(PROJECT, 'docs/comparison.md'),
+  ])
 }
