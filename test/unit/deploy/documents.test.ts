@@ -18,18 +18,21 @@ const anchorsOf = (markdown: string): Set<string> =>
     ),
   )
 
+/** Whether a link on `page` leads to no file, or to no heading of it. */
+function isDead(page: string, target: string): boolean {
+  if (/^[a-z]+:/.test(target)) return false
+  const [path = '', anchor] = target.split('#')
+  const file = path === '' ? page : join(dirname(page), path)
+  if (!existsSync(join(PROJECT, file))) return true
+  if (anchor === undefined || statSync(join(PROJECT, file)).isDirectory()) return false
+  return !anchorsOf(readProjectFile(file)).has(anchor)
+}
+
 /** Says which links of a page lead nowhere. */
 function deadLinks(page: string): string[] {
   const text = readProjectFile(page).replaceAll(/^```[\s\S]*?^```$/gm, '')
   const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]!)
-  return targets.filter((target) => {
-    if (/^[a-z]+:/.test(target)) return false
-    const [path = '', anchor] = target.split('#')
-    const file = path === '' ? page : join(dirname(page), path)
-    if (!existsSync(join(PROJECT, file))) return true
-    if (anchor === undefined || statSync(join(PROJECT, file)).isDirectory()) return false
-    return !anchorsOf(readProjectFile(file)).has(anchor)
-  })
+  return targets.filter((target) => isDead(page, target))
 }
 
 test.each(pages)('every link of %s leads somewhere', (page) => {
@@ -94,4 +97,15 @@ test('every alert has its first step on the page about running it', () => {
   const night = readProjectFile('docs/operations/running.md')
   const alerts = [...readProjectFile('deploy/prometheus/alerts.yaml').matchAll(/- alert: (\w+)/g)]
   expect(alerts.map((match) => match[1]!).filter((alert) => !night.includes(`\`${alert}\``))).toEqual([])
+})
+
+test('every alert names the page to open first, and the page is there', () => {
+  const text = readProjectFile('deploy/prometheus/alerts.yaml')
+  const runbooks = text
+    .split('- alert: ')
+    .slice(1)
+    .map((alert) => /^ +runbook: (\S+)$/m.exec(alert)?.[1])
+  expect(runbooks.length).toBeGreaterThan(5)
+  // As from the top of the project.
+  expect(runbooks.filter((page) => page === undefined || isDead('README.md', page))).toEqual([])
 })
