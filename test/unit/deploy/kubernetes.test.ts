@@ -1,4 +1,6 @@
-import { existsSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
@@ -9,6 +11,7 @@ const FOLDER = 'deploy/kubernetes'
 interface Container {
   name: string
   image: string
+  args?: string[]
   restartPolicy?: string
   securityContext?: Record<string, unknown>
   startupProbe?: { httpGet: { path: string } }
@@ -92,8 +95,39 @@ test('at the workload authgw starts before the collector and ends after it; at t
     ['authgw', 'Always'],
   ])
   expect(controlPlane.initContainers.map(({ name, restartPolicy }) => [name, restartPolicy])).toEqual([
+    ['key-folder', undefined],
     ['collector', 'Always'],
   ])
+})
+
+test('the key cache has a folder below its volume that nobody else can write to, whatever the volume was given', () => {
+  const { control_plane } = parse(readProjectFile(`${FOLDER}/control-plane/files/authgw.yaml`)) as {
+    control_plane: { oidc: { key_cache_directory: string } }
+  }
+  const folder = control_plane.oidc.key_cache_directory
+  const { args, volumeMounts } = controlPlane.initContainers.find(({ name }) => name === 'key-folder')!
+  const keys = ({ volumeMounts: mounts }: Container): string =>
+    mounts.find(({ name }) => name === 'authgw-keys')!.mountPath
+  expect(volumeMounts.map(({ name }) => name)).toEqual(['authgw-keys'])
+  expect(dirname(folder)).toBe(keys(authgwOf(controlPlane)))
+  const script = args![0]!
+  expect(script).toContain(`'${folder}'`)
+  const own = mkdtempSync(join(tmpdir(), 'authgw-keys-'))
+  try {
+    const run = (): Buffer =>
+      execFileSync(process.execPath, ['-e', script.replace(`'${folder}'`, `'${own}/keys'`)])
+    const modeOf = (path: string): number => statSync(join(own, path)).mode & 0o777
+    run()
+    expect(modeOf('keys')).toBe(0o700)
+    // What fsGroup makes of a volume that has been used before.
+    writeFileSync(join(own, 'keys/a.json'), '{}')
+    chmodSync(join(own, 'keys/a.json'), 0o660)
+    chmodSync(join(own, 'keys'), 0o770)
+    run()
+    expect([modeOf('keys'), modeOf('keys/a.json')]).toEqual([0o700, 0o600])
+  } finally {
+    rmSync(own, { recursive: true })
+  }
 })
 
 test.each([
