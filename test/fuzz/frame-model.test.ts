@@ -344,14 +344,16 @@ const PROGRAMS_AT_ONCE = 100
 
 test('DATA that comes after an answer that was complete at once is dropped, and credited', () => {
   const program = new Program(true)
-  for (const one of [
+  const steps = [
     ['open', 1, 0],
     ['finish', 0, 0],
     ['data', 0, 1],
     ['flush', 0, 0],
-  ] as const)
-    program.run(one)
-  program.finish()
+  ] as const
+  expect(() => {
+    for (const one of steps) program.run(one)
+    program.finish()
+  }).not.toThrow()
 })
 
 test(
