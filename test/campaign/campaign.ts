@@ -10,13 +10,12 @@
  * OTELCOL_BIN=… npm run test:campaign -- --short   # stock collectors at both ends
  * ```
  */
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { availableParallelism, loadavg } from 'node:os'
+import { loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { waitFor } from '../support/gateway-pair.ts'
+import { measuredOn, writeResults } from '../support/results-file.ts'
 import { startOtelcol } from '../demo/otelcol.ts'
 import { Bed } from './bed.ts'
 import { COUNTED, FAULTS } from './faults.ts'
@@ -126,34 +125,8 @@ async function runFault(bed: Bed, fault: Fault): Promise<FaultResult> {
 /** Numbers are never used twice within a campaign. */
 let numbersUsed = 0
 
-const gitAnswer = (...args: string[]): string =>
-  execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim()
-
-function writeResults(results: readonly FaultResult[], startedAt: Date): string {
-  const folder = join(ROOT, 'bench/results')
-  mkdirSync(folder, { recursive: true })
-  const date = startedAt.toISOString().slice(0, 19).replaceAll(':', '')
-  const file = values.out ?? join(folder, `campaign-${date}.json`)
-  const isDirty = gitAnswer('status', '--porcelain', '--', 'src') !== ''
-  const content = {
-    startedAt: startedAt.toISOString(),
-    srcTree: gitAnswer('rev-parse', 'HEAD:src'),
-    isSrcChanged: isDirty,
-    node: process.version,
-    cores: availableParallelism(),
-    loadBefore,
-    isShort,
-    secondsScale: scale,
-    perSecond,
-    retryScale,
-    collectors: stock === null ? 'stand-ins with the stock exporter’s retries' : 'stock, at both ends',
-    results,
-  }
-  writeFileSync(file, `${JSON.stringify(content, null, 2)}\n`)
-  return file
-}
-
-const startedAt = new Date()
+/** Of the start: a commit on the way is not what was measured. */
+const on = measuredOn()
 const loadBefore = loadavg()[0]!
 const wanted = FAULTS.filter(({ name }) => values.only === undefined || values.only.includes(name))
 if (wanted.length === 0) {
@@ -180,6 +153,17 @@ try {
   await bed.close()
 }
 process.stdout.write(`\n${tableOf(results)}\n`)
-const file = writeResults(results, startedAt)
+const figures = {
+  loadBefore,
+  isShort,
+  secondsScale: scale,
+  perSecond,
+  retryScale,
+  collectors: stock === null ? 'stand-ins with the stock exporter’s retries' : 'stock, at both ends',
+  results,
+}
+// Several campaigns of one day stay apart.
+const name = `campaign-${on.startedAt.slice(0, 19).replaceAll(':', '')}.json`
+const file = writeResults('campaign', on, figures, values.out ?? join(ROOT, 'bench/results', name))
 process.stdout.write(`\nwritten to ${file}\n`)
 process.exitCode = results.some(({ complaints }) => complaints.length > 0) ? 1 : 0
