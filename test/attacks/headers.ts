@@ -1,7 +1,7 @@
 /** Attacks on header compression and on what a head may cost. */
 import { frame, frames, settingsPayload } from '../support/frame-factory.ts'
 import { block, head, inserting, message } from './attack.ts'
-import type { Attack } from './attack.ts'
+import type { Attack, AttackGround } from './attack.ts'
 import type { HostilePeer } from './hostile-peer.ts'
 
 const END = ['END_HEADERS', 'END_STREAM'] as const
@@ -40,6 +40,14 @@ function plant(peer: HostilePeer, name: string, valueBytes: number): void {
     flags: END,
     payload: Buffer.concat([block(head(null)), inserting([[name, 'v'.repeat(valueBytes)]])]),
   })
+}
+
+/** One HEADERS frame with a block that no decoder may take. */
+async function sendIllegalBlock(ground: AttackGround, payload: Buffer): Promise<void> {
+  const peer = await ground.open()
+  peer.cross()
+  peer.send({ type: 'HEADERS', stream: peer.nextStream(), flags: END, payload })
+  await peer.closed(1_500)
 }
 
 export const HEADERS: readonly Attack[] = [
@@ -153,33 +161,21 @@ export const HEADERS: readonly Attack[] = [
     name: 'hpack-table-illegal',
     title: 'a table larger than we allow',
     outcome: 'closed',
-    async run(ground) {
-      const peer = await ground.open()
-      peer.cross()
-      peer.send({
-        type: 'HEADERS',
-        stream: peer.nextStream(),
-        flags: END,
-        payload: Buffer.concat([Buffer.from([0x3f, 0xe1, 0xff, 0xff, 0x7f]), block(head(null))]),
-      })
-      await peer.closed(1_500)
-    },
+    run: (ground) =>
+      sendIllegalBlock(
+        ground,
+        Buffer.concat([Buffer.from([0x3f, 0xe1, 0xff, 0xff, 0x7f]), block(head(null))]),
+      ),
   },
   {
     name: 'hpack-integer',
     title: 'an integer of a thousand octets',
     outcome: 'closed',
-    async run(ground) {
-      const peer = await ground.open()
-      peer.cross()
-      peer.send({
-        type: 'HEADERS',
-        stream: peer.nextStream(),
-        flags: END,
-        payload: Buffer.concat([Buffer.from([0x7f]), Buffer.alloc(1_000, 0x80), Buffer.from([1])]),
-      })
-      await peer.closed(1_500)
-    },
+    run: (ground) =>
+      sendIllegalBlock(
+        ground,
+        Buffer.concat([Buffer.from([0x7f]), Buffer.alloc(1_000, 0x80), Buffer.from([1])]),
+      ),
   },
   {
     name: 'hpack-encoder-churn',
