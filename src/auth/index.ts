@@ -31,8 +31,8 @@ export type { GateRoute } from './routed-gate.ts'
 export { BearerGate } from './bearer-gate.ts'
 export type { BearerGateOptions, BearerGatePorts } from './bearer-gate-options.ts'
 export type { ProviderOptions } from './provider.ts'
-export { ASYMMETRIC_ALGORITHMS, isAsymmetricAlgorithm, MAX_LEEWAY_SECONDS } from './jwt/claims.ts'
-export type { AsymmetricAlgorithm, ClaimRules } from './jwt/claims.ts'
+export { MAX_LEEWAY_SECONDS } from './jwt/claims.ts'
+export type { ClaimRules } from './jwt/claims.ts'
 export { FETCH_COOLDOWN_MS, KeyKeeper } from './jwks/refresh.ts'
 export type {
   KeyFetchCounts,

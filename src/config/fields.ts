@@ -16,20 +16,6 @@ export type DurationMs = number & { readonly [UNIT]: 'ms' }
 /** Bytes. Its key gets the suffix Bytes. */
 export type ByteCount = number & { readonly [UNIT]: 'bytes' }
 
-/** Signature algorithms that a configuration may name (RFC 7518 §3.1, RFC 8037): asymmetric ones. */
-export const SIGNATURES = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-] as const
-
 /** What a key takes, for messages, masking and the generated pages. */
 export interface FieldMeta {
   /** The type as the generated page names it. */

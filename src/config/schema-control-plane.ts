@@ -3,23 +3,13 @@
  * Floor 1; validates no token.
  */
 import { z } from 'zod'
-import {
-  SIGNATURES,
-  choice,
-  duration,
-  flag,
-  path,
-  text,
-  unsafeAllow,
-  url,
-  withoutEffect,
-  words,
-} from './fields.ts'
+import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../base/index.ts'
+import { choice, duration, flag, path, text, unsafeAllow, url, withoutEffect, words } from './fields.ts'
 import { section } from './section.ts'
 import { listenSection, upstreamSection } from './schema-grpc.ts'
 import { policySection } from './schema-policy.ts'
 
-const DEFAULT_ALGORITHMS: (typeof SIGNATURES)[number][] = ['RS256', 'PS256', 'ES256', 'EdDSA']
+const DEFAULT_ALGORITHMS: SignatureAlgorithm[] = ['RS256', 'PS256', 'ES256', 'EdDSA']
 
 const NOT_A_COLLECTOR = 'authgw hands claims on by claim_to_headers'
 
@@ -44,7 +34,9 @@ const providerSection = section(
     discovery_url: url(
       'Where the discovery document is, when the issuer is reached under another name.',
     ).optional(),
-    algorithms: words('Signature algorithms that are accepted.', SIGNATURES).prefault(DEFAULT_ALGORITHMS),
+    algorithms: words('Signature algorithms that are accepted.', SIGNATURE_ALGORITHMS).prefault(
+      DEFAULT_ALGORITHMS,
+    ),
     require_token_type: choice(
       'typ header that a token must have; without it, JWT, at+jwt and none are accepted.',
       ['at+jwt'],

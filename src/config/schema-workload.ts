@@ -4,8 +4,8 @@
  * Floor 1; fetches nothing.
  */
 import { z } from 'zod'
+import { SIGNATURE_ALGORITHMS } from '../base/index.ts'
 import {
-  SIGNATURES,
   choice,
   duration,
   leaf,
@@ -51,7 +51,10 @@ const oauth2clientSection = section(
       'How the client authenticates: HTTP Basic, in the body, with a JWT that it signs, with a JWT from a file, or with its certificate.',
       ['basic', 'post', 'private_key_jwt', 'client_assertion_file', 'tls'],
     ).optional(),
-    signature_algorithm: choice('Algorithm of the JWT that the client signs.', SIGNATURES).optional(),
+    signature_algorithm: choice(
+      'Algorithm of the JWT that the client signs.',
+      SIGNATURE_ALGORITHMS,
+    ).optional(),
     client_certificate_key: secret('Private key that signs it, PEM.').optional(),
     client_certificate_key_file: path('File that holds it, read again at each fetch.', {
       pathKind: 'secret',

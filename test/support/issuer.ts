@@ -9,10 +9,10 @@ import {
   type JWK,
 } from 'jose'
 import type { HttpFetch } from '../../src/auth/index.ts'
+import type { SignatureAlgorithm } from '../../src/base/index.ts'
 
 /** Algorithms that the issuer can make keys for. */
-export type IssuerAlgorithm =
-  'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512' | 'EdDSA'
+export type IssuerAlgorithm = SignatureAlgorithm
 
 export interface IssuerKey {
   readonly kid: string

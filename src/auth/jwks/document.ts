@@ -4,7 +4,7 @@
  */
 import { createPublicKey } from 'node:crypto'
 import { calculateJwkThumbprint, importJWK, type JWK } from 'jose'
-import { isAsymmetricAlgorithm, type AsymmetricAlgorithm } from '../jwt/claims.ts'
+import { isSignatureAlgorithm, type SignatureAlgorithm } from '../../base/index.ts'
 import { isJsonObject, ownMember, type JsonObject } from '../jwt/strict-json.ts'
 
 /** A key set larger than this is not read, in octets. Real ones are a few KiB; with certificate chains tens. */
@@ -38,13 +38,13 @@ export interface KeyDocument {
   readonly leftOut: readonly string[]
 }
 
-const ALGORITHM_BY_CURVE: Readonly<Record<string, readonly AsymmetricAlgorithm[]>> = {
+const ALGORITHM_BY_CURVE: Readonly<Record<string, readonly SignatureAlgorithm[]>> = {
   'P-256': ['ES256'],
   'P-384': ['ES384'],
   'P-521': ['ES512'],
   Ed25519: ['EdDSA', 'Ed25519'],
 }
-const RSA_ALGORITHMS: readonly AsymmetricAlgorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+const RSA_ALGORITHMS: readonly SignatureAlgorithm[] = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 /** Reads a key set: JWK JSON whatever it was labelled, or PEM. A string says why the document as a whole is no use. */
@@ -62,7 +62,7 @@ export async function readKeyDocument(text: string): Promise<KeyDocument | strin
 /** Whether `key` may verify a signature made with `alg`: type, curve and its own `alg` all agree. */
 export function fitsAlgorithm(key: PublicKey, alg: string): boolean {
   if (key.alg !== null && key.alg !== alg && !(isEdwards(key.alg) && isEdwards(alg))) return false
-  return algorithmsOf(key).includes(alg as AsymmetricAlgorithm)
+  return algorithmsOf(key).includes(alg as SignatureAlgorithm)
 }
 
 /** The key in the form that jose imports. */
@@ -99,7 +99,7 @@ async function readKey(jwk: JsonObject): Promise<PublicKey | string> {
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
     return 'not for signatures (key_ops)'
   const alg = ownMember(jwk, 'alg')
-  if (alg !== undefined && !(typeof alg === 'string' && isAsymmetricAlgorithm(alg)))
+  if (alg !== undefined && !(typeof alg === 'string' && isSignatureAlgorithm(alg)))
     return 'an algorithm that is not accepted'
   const kid = textMember(jwk, 'kid')
   const key = {
@@ -134,7 +134,7 @@ async function checkKey(key: PublicKey): Promise<PublicKey | string> {
   }
 }
 
-function algorithmsOf(key: PublicKey): readonly AsymmetricAlgorithm[] {
+function algorithmsOf(key: PublicKey): readonly SignatureAlgorithm[] {
   if (key.kty === 'RSA') return RSA_ALGORITHMS
   const isEdwardsKey = key.crv === 'Ed25519'
   if (key.crv === null || (key.kty === 'OKP') !== isEdwardsKey || !Object.hasOwn(ALGORITHM_BY_CURVE, key.crv))

@@ -3,31 +3,10 @@
  * Floor 2; knows no key and no method: what it accepts is worth nothing until the signature verifies.
  * RFC 7519 §4.1, RFC 9068 §4, RFC 8725 §3.
  */
+import { isSignatureAlgorithm, type SignatureAlgorithm } from '../../base/index.ts'
 import type { Principal, RefusalReason } from '../verdict.ts'
 import type { TokenHeader } from './extract.ts'
 import { ownMember, type JsonObject } from './strict-json.ts'
-
-/** Asymmetric signature algorithms (RFC 7518 §3.1, RFC 8037, RFC 9864). Never HS*, never `none`. */
-export const ASYMMETRIC_ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const
-
-export type AsymmetricAlgorithm = (typeof ASYMMETRIC_ALGORITHMS)[number]
-
-/** Whether `alg` is one that authgw can be told to accept. */
-export function isAsymmetricAlgorithm(alg: string): alg is AsymmetricAlgorithm {
-  return (ASYMMETRIC_ALGORITHMS as readonly string[]).includes(alg)
-}
 
 /** What a provider's tokens must look like. */
 export interface ClaimRules {
@@ -36,7 +15,7 @@ export interface ClaimRules {
   /** Any of these must be in `aud`; null takes every token (`ignore_audience`, an unsafe option). */
   readonly audiences: readonly string[] | null
   /** Default: all asymmetric ones. */
-  readonly algorithms?: readonly AsymmetricAlgorithm[]
+  readonly algorithms?: readonly SignatureAlgorithm[]
   /** Clock skew, 0 … 300 s; default 30 s. */
   readonly leewaySeconds?: number
   /** The longest life from `iat` (without it: from now) to `exp`; null for any. Default null. */
@@ -79,7 +58,7 @@ export function judgeClaims(
   all: JsonObject,
   wallMs: number,
 ): TokenClaims | RefusalReason {
-  if (!isAsymmetricAlgorithm(header.alg)) return 'token_alg'
+  if (!isSignatureAlgorithm(header.alg)) return 'token_alg'
   if (rules.algorithms !== undefined && !rules.algorithms.includes(header.alg)) return 'token_alg'
   if (ownMember(all, 'iss') !== rules.issuer) return 'token_issuer'
   const wrongType = judgeType(rules, header, all)

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { SIGNATURE_ALGORITHMS } from '../../../src/base/index.ts'
 import { MASK, printConfig, renderConfigurationPage, renderJsonSchema } from '../../../src/config/index.ts'
 import { CONFIG_SCHEMA } from '../../../src/config/schema.ts'
 import { shapeOf } from '../../../src/config/section.ts'
@@ -69,6 +70,14 @@ test('the old form with one issuer is read as one provider, and audience as one 
   expect(folder.load(yaml).config.controlPlane?.oidc?.providers).toMatchObject([
     { issuerUrl: 'https://a.example.com', audiences: ['control-plane', 'other'], ignoreAudience: false },
   ])
+})
+
+test('every algorithm that a signature can be verified with can be configured', () => {
+  const list = SIGNATURE_ALGORITHMS.join(', ')
+  const yaml = controlPlaneYaml().replace('audience: control-plane', `$&, algorithms: [${list}]`)
+  const [provider] = folder.load(yaml).config.controlPlane!.oidc!.providers
+  expect(provider!.algorithms).toEqual([...SIGNATURE_ALGORITHMS])
+  expect(provider!.algorithms).toContain('Ed25519')
 })
 
 test('later files win key by key, lists are replaced whole, and relative paths keep their own folder', () => {
