@@ -115,11 +115,7 @@ function readKey(pem: string, path: KeyPath, findings: Findings): KeyObject | nu
   try {
     return createPrivateKey(pem)
   } catch {
-    findings.fault(
-      path,
-      'holds no private key in PEM',
-      'name a file that begins with -----BEGIN PRIVATE KEY-----',
-    )
+    findings.fault(path, 'holds no private key in PEM', 'name a PEM file with a PKCS#8 private key')
     return null
   }
 }

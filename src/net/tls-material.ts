@@ -255,7 +255,9 @@ class MaterialReader {
       this.#complain(
         'key_file',
         isLocked ? 'the key is encrypted' : 'there is no private key in it',
-        isLocked ? 'store it unencrypted, readable by authgw alone' : 'use PEM: -----BEGIN PRIVATE KEY-----',
+        isLocked
+          ? 'store it unencrypted, readable by authgw alone'
+          : 'name a PEM file with a PKCS#8 private key',
       )
       return null
     }
