@@ -568,7 +568,7 @@ describe('files', () => {
 
   test('a key under a passphrase is refused with the way to take it off', () => {
     // In parts: scanners for secrets take the whole for one.
-    const label = `ENCRYPTED ${'PRIVATE'} KEY-----`
+    const label = ['ENCRYPTED', 'PRIVATE', 'KEY-----'].join(' ')
     folder.write('locked-key.pem', `-----BEGIN ${label}\nMIIB\n-----END ${label}\n`)
     const yaml = replaced(workloadYaml(), 'client-key.pem', 'locked-key.pem')
     expect(folder.faults(yaml)).toMatchObject([{ problem: 'holds a private key under a passphrase' }])

