@@ -14,8 +14,8 @@ import type { GateStats } from '../stats.ts'
 export const MAX_VERIFICATIONS = 32
 /** Signatures in work at once, a connection. */
 export const MAX_VERIFICATIONS_PER_PEER = 4
-/** Forged signatures of one connection after which no more are checked; by its glitches it is cut at half of that. */
-export const MAX_FORGERIES_PER_PEER = 40
+/** Forged signatures of one connection after which no more are checked: by default the last is one glitch too many. */
+export const MAX_FORGERIES_PER_PEER = 21
 /** So many are forgiven, as glitches are: a caller behind a proxy must not bar all others there for long. */
 const FORGIVEN_PER_SECOND = 0.5
 /** Calls of one connection that may wait for their turn; more are refused at once. */

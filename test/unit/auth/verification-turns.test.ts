@@ -5,6 +5,8 @@ import {
   MAX_VERIFICATIONS_PER_PEER,
   VerificationTurns,
 } from '../../../src/auth/jwt/verify.ts'
+import { refusal } from '../../../src/auth/refusal.ts'
+import { DEFAULT_H2_LIMITS } from '../../../src/h2/index.ts'
 import { FakeClock, settle } from '../../support/fake-clock.ts'
 import { verifiedPeer } from '../../support/gate-bench.ts'
 
@@ -89,6 +91,12 @@ test('a connection that brings forgery after forgery gets no more turns, and tho
   expect(await turns.run(verifiedPeer(), 2_000, () => Promise.resolve(true))).toBe(true)
   await clock.advance(10_000)
   expect(await turns.run(peer, 2_000, () => Promise.resolve(true))).toBe(true)
+})
+
+test('by default the last forgery that is checked is one glitch too many for its connection', () => {
+  const { glitches } = refusal('token_signature', verifiedPeer())
+  expect(MAX_FORGERIES_PER_PEER * glitches).toBeGreaterThan(DEFAULT_H2_LIMITS.glitches)
+  expect((MAX_FORGERIES_PER_PEER - 1) * glitches).toBeLessThanOrEqual(DEFAULT_H2_LIMITS.glitches)
 })
 
 test('a task that fails frees its turn', async () => {
