@@ -3,23 +3,15 @@
  * loud ones that attack or are merely many, and a quiet honest one whose answers are timed.
  */
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { connect } from 'node:http2'
 import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MessagePort } from 'node:worker_threads'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { exportPath } from '../support/otlp-proto.ts'
+import { CUT, GRPC_FRAME, LeanClient, PATH, readTls } from './lean-client.ts'
+import type { FloodClient, FloodTarget, OnEnd } from './lean-client.ts'
 
-const GRPC_FRAME = Buffer.alloc(5)
-const PATH = exportPath('traces')
 const TICK_MS = 5
-
-/** Where a client finds the gateway and its certificates. */
-export interface FloodTarget {
-  readonly port: number
-  readonly folder: string
-}
 
 /** What the tokens of a caller are made of: one good token, used as it is, under a random key id, or with another signature. */
 export interface TokenRecipe {
@@ -35,6 +27,8 @@ export interface CallerTerms {
   /** Calls in all; Infinity until it is stopped. */
   readonly count: number
   readonly connections: number
+  /** Whether it is to send at little cost, on authgw's own core, or as stock clients do. */
+  readonly isLean: boolean
   /** Calls in flight at most: an attacker does not wait, but sockets have ends. */
   readonly maxInFlight: number
 }
@@ -49,8 +43,8 @@ export interface CallerReport {
   readonly timesMs: readonly number[]
 }
 
-/** One connection, opened again when it is closed on its calls. */
-class FloodClient {
+/** An honest caller's, on the runtime's own HTTP/2. */
+class PlainClient implements FloodClient {
   #session: ClientHttp2Session | null = null
   readonly #target: FloodTarget
 
@@ -58,9 +52,8 @@ class FloodClient {
     this.#target = target
   }
 
-  /** Ends with the grpc-status, or `cut` when the connection was closed on the call. */
-  call(token: string, onEnd: (status: string) => void): void {
-    let status = 'cut'
+  call(token: string, onEnd: OnEnd): void {
+    let status = CUT
     const stream = this.#open().request({
       ':method': 'POST',
       ':path': PATH,
@@ -86,12 +79,7 @@ class FloodClient {
 
   #open(): ClientHttp2Session {
     if (this.#session !== null && !this.#session.closed && !this.#session.destroyed) return this.#session
-    const file = (name: string): Buffer => readFileSync(`${this.#target.folder}/${name}`)
-    const session = connect(`https://localhost:${this.#target.port}`, {
-      ca: file('ca.pem'),
-      cert: file('client.pem'),
-      key: file('client-key.pem'),
-    })
+    const session = connect(`https://localhost:${this.#target.port}`, readTls(this.#target))
     session.on('error', () => {})
     session.on('goaway', () => session.close())
     this.#session = session
@@ -147,8 +135,9 @@ class Tally {
 }
 
 async function runCaller(terms: CallerTerms): Promise<void> {
-  const { target, tokens, perSecond, count, connections, maxInFlight } = terms
-  const clients = Array.from({ length: connections }, () => new FloodClient(target))
+  const { target, tokens, perSecond, count, connections, isLean, maxInFlight } = terms
+  const makeClient = (): FloodClient => (isLean ? new LeanClient(target) : new PlainClient(target))
+  const clients = Array.from({ length: connections }, makeClient)
   const makeToken = tokenMaker(tokens)
   const tally = new Tally()
   for (const client of clients) await new Promise<string>((resolve) => client.call(makeToken(0), resolve))

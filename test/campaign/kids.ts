@@ -136,13 +136,14 @@ async function runPhase(
     perSecond: size.honestPerSecond,
     count: Infinity,
     connections: 1,
+    isLean: false,
     maxInFlight: 1_000,
   })
   let loudReport: CallerReport = { sent: 0, seconds: 1, answers: {}, timesMs: [] }
   if (loud === null) await sleep(size.baseSeconds * 1_000)
   else {
     const count = loud.kind === 'as it is' ? size.baseSeconds * size.perSecond : size.count
-    const terms = { target, tokens: loud, count, perSecond: size.perSecond }
+    const terms = { target, tokens: loud, count, perSecond: size.perSecond, isLean: true }
     const caller = await startCaller({ ...terms, connections: LOUD_CONNECTIONS, maxInFlight: LOUD_IN_FLIGHT })
     loudReport = await caller.ended
   }
