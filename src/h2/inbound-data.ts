@@ -57,6 +57,12 @@ export class InboundData {
     const stream = this.#stream
     if (stream === null || stream.isOver) return
     this.#restBytes -= payload.length
+    // RFC 9113 §8.1.1: a message beyond its content-length is malformed before its end, and nothing of the excess is forwarded.
+    const { contentLengthBytes } = stream
+    if (contentLengthBytes >= 0 && stream.receivedBytes - this.#restBytes > contentLengthBytes) {
+      this.#stream = null
+      return this.#connection.life.fail(stream, 'content_length_mismatch')
+    }
     if (isEnd) this.#onEnd(stream, payload)
     else if (payload.length > 0) this.#connection.handler.onData(stream, payload, false)
   }

@@ -101,9 +101,10 @@ must('§6.9 DATA counts against the connection window, also where its stream is 
   const before = window.remainingBytes
   peer.headers(1, [...REQUEST, ['content-length', '1']]).data(1, 5_000)
   expect(window.remainingBytes).toBe(before - 5_000)
-  peer.data(1, 5, true).data(1, 700)
+  peer.data(1, 5).data(1, 700, true)
   expect(window.remainingBytes).toBe(before - 5_705)
   expect(window.heldBytes).toBe(0)
+  expect(peer.take()).toEqual(['RST_STREAM 1 PROTOCOL_ERROR'])
 })
 must('§6.9.2 a client opens no stream before the SETTINGS that say which window it has', () => {
   const peer = new RawPeer({ isServer: false })
@@ -117,6 +118,21 @@ must('§8.1 a response has one final head: a second one without END_STREAM is ma
   const peer = called().headers(1, RESPONSE).headers(1, RESPONSE)
   expect(peer.take()).toEqual(['RST_STREAM 1 PROTOCOL_ERROR'])
 })
+must(
+  '§8.1.1 what goes beyond content-length reaches no owner, on either leg, before the end of the message',
+  () => {
+    const length = ['content-length', '7'] as const
+    const peers = [
+      new RawPeer().open().headers(1, [...REQUEST, length]),
+      called().headers(1, [...RESPONSE, length]),
+    ]
+    for (const peer of peers) {
+      peer.data(1, 5).data(1, 3)
+      expect(peer.handler.bytes(1)).toHaveLength(5)
+      expect(peer.take()).toEqual(['RST_STREAM 1 PROTOCOL_ERROR'])
+    }
+  },
+)
 must('§8.1.1 a client takes no malformed response', () => {
   const malformed: Fields[] = [
     [['a', 'b']],

@@ -3,10 +3,16 @@ import { H2Code } from '../../../src/h2/index.ts'
 import { HeaderList } from '../../../src/hpack/index.ts'
 import { Intake } from '../../../src/relay/intake.ts'
 import { RelayStats } from '../../../src/relay/stats.ts'
-import { listOf } from '../../support/h2-pair.ts'
+import { listOf, RESPONSE as GRPC_HEAD } from '../../support/h2-pair.ts'
 import { describe, expect, test } from 'vitest'
 import { OPEN_GATE, permitOf } from '../../support/relay-rig.ts'
-import { NOTHING_LEFT, RelayPair, type ClientCall, type PairClient } from '../../support/relay-pair.ts'
+import {
+  messageOf,
+  NOTHING_LEFT,
+  RelayPair,
+  type ClientCall,
+  type PairClient,
+} from '../../support/relay-pair.ts'
 
 const repeat = (count: number, act: (index: number) => void): void => {
   for (let i = 0; i < count; i++) act(i)
@@ -117,6 +123,62 @@ describe('A caller who makes us reset calls at the upstream is cut like one who 
     pair.settle()
     await pair.advance(500)
     expect(client.ingress.isFaulted).toBe(false)
+  })
+})
+
+describe('A message that goes beyond its content-length', () => {
+  /** A head that promises one message of `bodyBytes` octets. */
+  const promising = (client: PairClient, bodyBytes: number): ClientCall =>
+    client.call('/s/M', false, ['content-length', String(messageOf(bodyBytes).length)])
+
+  test('of a caller’s ends the call as the caller’s fault, and the excess never reaches the upstream', () => {
+    const pair = new RelayPair()
+    // An upstream that counts as well, and is quicker than the end of the request.
+    pair.onServerEvent = (call) => {
+      if (call.bodyBytes > 25) call.rst(H2Code.PROTOCOL_ERROR)
+    }
+    const client = pair.open()
+    const call = promising(client, 20).send(20)
+    pair.settle()
+    expect(pair.server.last.bodyBytes).toBe(25)
+    call.send(Buffer.alloc(3_000))
+    pair.settle()
+    expect(call.outcome).toBe('reset PROTOCOL_ERROR')
+    expect(pair.server.last.bodyBytes).toBe(25)
+    expect(pair.server.last.reset).toBe('CANCEL')
+    expect(pair.relay.ingressStats.faults.content_length_mismatch).toBe(1)
+    expect(pair.relay.egressStats.resetsIn).toBe(0)
+    expect(pair.leftovers).toEqual(NOTHING_LEFT)
+  })
+
+  test('of a caller’s that waits for its verdict is not forwarded once the verdict is there', async () => {
+    const verdict = Promise.withResolvers<Verdict>()
+    const pair = new RelayPair({ gate: { ...OPEN_GATE, admit: () => verdict.promise } })
+    const client = pair.open()
+    const call = promising(client, 20).send(20).send(5_000)
+    pair.settle()
+    expect(call.outcome).toBe('reset PROTOCOL_ERROR')
+    verdict.resolve(permitOf())
+    await verdict.promise
+    pair.settle()
+    expect(pair.server.calls).toEqual([])
+    expect(pair.leftovers).toEqual(NOTHING_LEFT)
+  })
+
+  test('of the upstream’s is its fault: the caller gets what was promised, and then UNAVAILABLE', () => {
+    const pair = new RelayPair()
+    const call = pair.open().unary()
+    pair.settle()
+    const server = pair.server.last
+    server.sendHead([...GRPC_HEAD, ['content-length', '25']]).sendData(20)
+    pair.settle()
+    server.sendData(Buffer.alloc(3_000))
+    pair.settle()
+    expect(call.outcome).toBe('14 RI 1 egress_closed')
+    expect(call.body).toEqual(messageOf(20))
+    expect(server.reset).toBe('PROTOCOL_ERROR')
+    expect(pair.relay.egressStats.faults.content_length_mismatch).toBe(1)
+    expect(pair.leftovers).toEqual(NOTHING_LEFT)
   })
 })
 
