@@ -137,7 +137,7 @@ export class CredentialGate implements Gate {
   admit(call: CallFacts): Verdict | Promise<Verdict> {
     if (!this.#allowed.has(call.path)) {
       this.stats.denied++
-      return METHOD_DENIED
+      return METHOD_DENIED.of(call.path)
     }
     if (call.authorizationCount > 0 && this.#options.existing !== 'overwrite') {
       if (this.#options.existing === 'keep') return this.#keptPermit

@@ -1,8 +1,9 @@
 /**
- * The refusals of the workload's gate: from what the keeper says to the answers of no-loss.md rows 1, 2 and 5.
+ * The refusals of the workload's gate: from what the keeper says to the answers of no-loss.md rows 1, 2, 5 and 10.
  * Floor 2; knows no clock and no call.
  */
 import type { CredentialErrorCode } from '../base/index.ts'
+import { calledMethod, isArrowMethod } from './policy/subject.ts'
 import type { TokenFailure } from './token/port.ts'
 import type { Refusal, RefusalReason, RefusalStatus } from './verdict.ts'
 
@@ -50,8 +51,24 @@ export const TOKEN_REJECTED: Refusal = refusal(
   unavailableText('token_rejected'),
 )
 
+/** A method that is denied for good. An OTel-Arrow exporter falls back to OTLP at UNIMPLEMENTED alone (row 10, ADR 0014). */
+class MethodRefusal {
+  readonly #denied: Refusal
+  readonly #notServed: Refusal
+
+  constructor(rule: string) {
+    const text = `authgw: policy ${rule} denied`
+    this.#denied = refusal('policy_denied', 7, null, text)
+    this.#notServed = refusal('policy_denied', 12, null, text)
+  }
+
+  of(path: string): Refusal {
+    return isArrowMethod(calledMethod(path)) ? this.#notServed : this.#denied
+  }
+}
+
 /** The method is not on the list: no token of ours is put on it. */
-export const METHOD_DENIED: Refusal = refusal('policy_denied', 7, null, 'authgw: policy otlp-only denied')
+export const METHOD_DENIED = new MethodRefusal('otlp-only')
 
 /** The caller brings an `authorization` field of its own, which is configured to be refused. */
 export const OWN_AUTHORIZATION_DENIED: Refusal = refusal(
@@ -62,4 +79,4 @@ export const OWN_AUTHORIZATION_DENIED: Refusal = refusal(
 )
 
 /** No route leads to an identity. */
-export const ROUTE_DENIED: Refusal = refusal('policy_denied', 7, null, 'authgw: policy routes denied')
+export const ROUTE_DENIED = new MethodRefusal('routes')

@@ -2,6 +2,7 @@
  * Turns a reason into the refusal that a caller gets: status, RetryInfo, and the text it may read.
  * Floor 2; decides nothing. The rows of no-loss.md are this table.
  */
+import { ARROW_GUARD } from './policy/subject.ts'
 import type { PeerIdentity } from './ports.ts'
 import type { Refusal, RefusalReason, RefusalStatus } from './verdict.ts'
 
@@ -22,6 +23,7 @@ export interface RuledRefusal extends Refusal {
 
 const UNAUTHENTICATED = 16
 const PERMISSION_DENIED = 7
+const UNIMPLEMENTED = 12
 const UNAVAILABLE = 14
 
 /** What a forged signature is worth to its connection. */
@@ -52,7 +54,8 @@ export function retryAfterSeconds(inMs: number): number {
 }
 
 function statusOf(reason: RefusalReason, details: RefusalDetails): RefusalStatus {
-  if (reason === 'policy_denied') return PERMISSION_DENIED
+  // ADR 0014: at UNIMPLEMENTED, and at nothing else, an OTel-Arrow exporter falls back to OTLP.
+  if (reason === 'policy_denied') return details.rule === ARROW_GUARD ? UNIMPLEMENTED : PERMISSION_DENIED
   return details.retryDelaySeconds === undefined ? UNAUTHENTICATED : UNAVAILABLE
 }
 
@@ -67,5 +70,5 @@ function fullText(reason: RefusalReason, rule: string | undefined): string {
 /** For everyone else: nothing to learn from. */
 function bareText(status: RefusalStatus): string {
   if (status === UNAUTHENTICATED) return 'unauthenticated'
-  return status === PERMISSION_DENIED ? 'permission denied' : 'unavailable'
+  return status === UNAVAILABLE ? 'unavailable' : 'permission denied'
 }

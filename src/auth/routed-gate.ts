@@ -24,7 +24,7 @@ export class RoutedGate implements Gate {
 
   admit(call: CallFacts): Verdict | Promise<Verdict> {
     const route = this.#routes.find(({ prefix }) => call.path.startsWith(prefix))
-    if (route === undefined) return ROUTE_DENIED
+    if (route === undefined) return ROUTE_DENIED.of(call.path)
     return this.#remember(route.gate, route.gate.admit(call))
   }
 

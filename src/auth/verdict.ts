@@ -36,13 +36,13 @@ export const REFUSAL_REASONS = {
 export type RefusalReason = keyof typeof REFUSAL_REASONS
 
 /** gRPC status codes that a refusal can carry. @see https://grpc.io/docs/guides/status-codes/ */
-export type RefusalStatus = 7 | 14 | 16
+export type RefusalStatus = 7 | 12 | 14 | 16
 
 /** A denied call. Plain value; cheap to make; may be cached and shared. */
 export interface Refusal {
   readonly kind: 'refusal'
   readonly reason: RefusalReason
-  /** 16 UNAUTHENTICATED, 7 PERMISSION_DENIED or 14 UNAVAILABLE, after no-loss.md. */
+  /** 16 UNAUTHENTICATED, 7 PERMISSION_DENIED (12 UNIMPLEMENTED for OTel-Arrow) or 14 UNAVAILABLE, after no-loss.md. */
   readonly status: RefusalStatus
   /** Seconds for google.rpc.RetryInfo, 1 … 10; null for none. */
   readonly retryDelaySeconds: number | null

@@ -14,8 +14,6 @@ test('without rules only OTLP Export passes: other methods are denied for good',
   for (const [path, rule] of [
     ['/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', 'default'],
     ['/opentelemetry.proto.collector.trace.v1.TraceService/export', 'default'],
-    // Headers inside its batches can override those of the stream.
-    ['/opentelemetry.proto.experimental.arrow.v1.ArrowTracesService/ArrowTraces', 'otel_arrow'],
   ] as const)
     expect(await stage.call({ path })).toMatchObject({
       status: 'PERMISSION_DENIED',
@@ -23,6 +21,18 @@ test('without rules only OTLP Export passes: other methods are denied for good',
       reason: 'policy_denied',
       message: `policy ${rule} denied`,
     })
+})
+
+test('OTel-Arrow is not served unless a rule names it: its exporter falls back to OTLP', async () => {
+  await using stage = await openStage({ shape: 'control_plane' })
+  // Headers inside its batches can override those of the stream.
+  const path = '/opentelemetry.proto.experimental.arrow.v1.ArrowTracesService/ArrowTraces'
+  expect(await stage.call({ path })).toMatchObject({
+    status: 'UNIMPLEMENTED',
+    retrySeconds: null,
+    reason: 'policy_denied',
+    message: 'policy otel_arrow denied',
+  })
 })
 
 test('a rule that allows one signal denies the others, by name', async () => {

@@ -7,7 +7,7 @@ import { isOtlpExport } from '../otlp-methods.ts'
 import type { LoadExpression } from './expression.ts'
 import { matchesPeer, principalProblem } from './match.ts'
 import { loadRule, type Mismatch, type Rule, type RuleOptions } from './rule.ts'
-import { isArrowMethod, type PolicySubject } from './subject.ts'
+import { ARROW_GUARD, isArrowMethod, type PolicySubject } from './subject.ts'
 
 /** Who may do what. */
 export interface PolicyOptions {
@@ -19,7 +19,7 @@ export interface PolicyOptions {
 }
 
 /** What decided when no rule did: the certificate's names, the OTel-Arrow guard, the default. */
-export const BUILT_IN_RULES = ['allowed_sans', 'otel_arrow', 'default'] as const
+export const BUILT_IN_RULES = ['allowed_sans', ARROW_GUARD, 'default'] as const
 
 /** The decision on a call. */
 export interface PolicyDecision {
@@ -93,7 +93,7 @@ export class Policy {
       (rule) => (!isArrow || rule.namesArrow) && rule.mismatch(subject) === null,
     )
     if (allowing !== undefined) return decided(true, allowing.name)
-    if (isArrow) return decided(false, 'otel_arrow')
+    if (isArrow) return decided(false, ARROW_GUARD)
     // Once one rule allows, only what a rule allows passes.
     return decided(this.#allowing.length === 0 && isOtlpExport(subject.method.path), 'default')
   }

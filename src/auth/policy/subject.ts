@@ -42,6 +42,9 @@ export function calledMethod(path: string): CalledMethod {
   }
 }
 
+/** Name of the guard that denies what of OTel-Arrow no rule names. */
+export const ARROW_GUARD = 'otel_arrow'
+
 /** Whether `method` is of OTel-Arrow, whose batches carry headers that override the stream's (auth.md §4). */
 export function isArrowMethod(method: CalledMethod): boolean {
   return method.service.startsWith(ARROW_PACKAGE) || ARROW_SERVICE.test(method.service)

@@ -202,6 +202,34 @@ test('row 10: a valid token without the right is PERMISSION_DENIED, cached, unde
   expect(gate.stats.refused.policy_denied).toBe(2)
 })
 
+test('an OTel-Arrow method that no rule names is UNIMPLEMENTED, so that its exporter falls back to OTLP', async () => {
+  const { gate, issuer, call } = await gateBench()
+  const token = await issuer.mint()
+  const path = '/opentelemetry.proto.experimental.arrow.v1.ArrowTracesService/ArrowTraces'
+  const told = {
+    reason: 'policy_denied',
+    status: 12,
+    retryDelaySeconds: null,
+    text: 'policy otel_arrow denied',
+  }
+  expect(refused(await gate.admit(call(token, { path })))).toMatchObject(told)
+  expect(gate.admit(call(token, { path }))).toMatchObject(told)
+  const stranger = anonymousPeer('203.0.113.9', false)
+  expect(await gate.admit(call(token, { path, peer: stranger }))).toMatchObject({
+    status: 12,
+    text: 'permission denied',
+  })
+  expect(gate.stats.refused.policy_denied).toBe(3)
+})
+
+test('an OTel-Arrow method that a rule denies stays PERMISSION_DENIED: that is what the operator wrote', async () => {
+  const { gate, issuer, call } = await gateBench({
+    policy: { rules: [{ action: 'deny', name: 'no', to: { methods: ['Arrow*'] } }] },
+  })
+  const path = '/opentelemetry.proto.experimental.arrow.v1.ArrowTracesService/ArrowTraces'
+  expect(await gate.admit(call(await issuer.mint(), { path }))).toMatchObject({ status: 7, rule: 'no' })
+})
+
 test('a path of absurd length is judged each time and fills no cache', async () => {
   const { gate, issuer, call } = await gateBench()
   const token = await issuer.mint()

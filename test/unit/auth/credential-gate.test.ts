@@ -23,6 +23,7 @@ import { CredentialError, NO_LOG } from '../../../src/base/index.ts'
 import { FakeClock, settle } from '../../support/fake-clock.ts'
 
 const TRACES = OTLP_EXPORT_PATHS.traces
+const ARROW = '/opentelemetry.proto.experimental.arrow.v1.ArrowTracesService/ArrowTraces'
 
 /** A source that is told what to give. */
 class FakeSource {
@@ -172,7 +173,6 @@ describe('which methods get a token', () => {
     for (const path of Object.values(OTLP_EXPORT_PATHS)) permitted(now(gate.admit(call({ path }))))
     for (const path of [
       '/opentelemetry.proto.collector.trace.v1.TraceService/Delete',
-      '/opentelemetry.proto.experimental.arrow.v1.ArrowTracesService/ArrowTraces',
       '/grpc.health.v1.Health/Check',
     ])
       expect(gate.admit(call({ path }))).toMatchObject({
@@ -180,6 +180,21 @@ describe('which methods get a token', () => {
         status: 7,
         text: 'authgw: policy otlp-only denied',
       })
+  })
+
+  test('an OTel-Arrow stream is told that it is not served, so that its exporter falls back to OTLP', async () => {
+    const { gate, start } = setUp()
+    await start()
+    expect(gate.admit(call({ path: ARROW }))).toMatchObject({
+      reason: 'policy_denied',
+      status: 12,
+      retryDelaySeconds: null,
+      text: 'authgw: policy otlp-only denied',
+    })
+    expect(gate.stats.denied).toBe(1)
+    const allowing = setUp({ allow: ['opentelemetry.proto.experimental.arrow.v1.ArrowTracesService'] })
+    await allowing.start()
+    permitted(now(allowing.gate.admit(call({ path: ARROW }))))
   })
 
   test('an Export may be repeated without loss, other methods may not', () => {
@@ -634,6 +649,11 @@ describe('several identities', () => {
     const stranger = permitted(now(traces.gate.admit(call())))
     const gate = new RoutedGate([{ prefix: '/a.', gate: traces.gate }])
     expect(gate.admit(call())).toMatchObject({ reason: 'policy_denied', status: 7 })
+    expect(gate.admit(call({ path: ARROW }))).toMatchObject({
+      reason: 'policy_denied',
+      status: 12,
+      text: 'authgw: policy routes denied',
+    })
     expect(gate.isCurrent(stranger, 0)).toBe(false)
     expect(gate.renew(stranger)).toBeNull()
     expect(gate.admit(call({ path: '/a.B/C' }))).toMatchObject({ reason: 'policy_denied' })
