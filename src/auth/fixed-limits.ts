@@ -8,7 +8,12 @@ import { MAX_LEEWAY_SECONDS } from './jwt/claims.ts'
 import { MAX_TOKEN_BYTES, MAX_TOKEN_HEADER_BYTES } from './jwt/extract.ts'
 import { MAX_JSON_DEPTH } from './jwt/strict-json.ts'
 import { MAX_CACHED_TOKENS, MAX_ENTRY_MS, REJECTION_MS } from './jwt/verified-cache.ts'
-import { MAX_VERIFICATIONS, MAX_VERIFICATIONS_PER_PEER } from './jwt/verify.ts'
+import {
+  MAX_FORGERIES_PER_PEER,
+  MAX_VERIFICATIONS,
+  MAX_VERIFICATIONS_PER_PEER,
+  MAX_WAITING_PER_PEER,
+} from './jwt/verify.ts'
 import { MAX_WAIT_MS } from './provider.ts'
 
 /** One limit as operators read it. */
@@ -41,6 +46,18 @@ export const FIXED_AUTH_LIMITS: readonly FixedLimit[] = [
     'A worker. Others wait, and then get `verification_overload`.',
   ),
   limit('the same for one connection', 'count', MAX_VERIFICATIONS_PER_PEER, 'One caller cannot take all.'),
+  limit(
+    'calls of a connection that wait for their signature',
+    'count',
+    MAX_WAITING_PER_PEER,
+    'More: `verification_overload` at once.',
+  ),
+  limit(
+    'forged signatures of one connection',
+    'count',
+    MAX_FORGERIES_PER_PEER,
+    'More: `verification_overload` without a check; one is forgiven every 2 s. By its glitches it is cut as well.',
+  ),
   limit(
     'wait of a call for a key or a signature',
     'ms',

@@ -19,7 +19,7 @@ export const MAX_FORGERIES_PER_PEER = 21
 /** So many are forgiven, as glitches are: a caller behind a proxy must not bar all others there for long. */
 const FORGIVEN_PER_SECOND = 0.5
 /** Calls of one connection that may wait for their turn; more are refused at once. */
-const MAX_WAITING_PER_PEER = 256
+export const MAX_WAITING_PER_PEER = 256
 
 /** What came of a signature check; `overload` when its turn did not come in time. */
 export type SignatureVerdict = 'valid' | 'invalid' | 'overload'

@@ -3,6 +3,7 @@ import { GateStats } from '../../../src/auth/index.ts'
 import {
   MAX_FORGERIES_PER_PEER,
   MAX_VERIFICATIONS_PER_PEER,
+  MAX_WAITING_PER_PEER,
   VerificationTurns,
 } from '../../../src/auth/jwt/verify.ts'
 import { refusal } from '../../../src/auth/refusal.ts'
@@ -91,6 +92,18 @@ test('a connection that brings forgery after forgery gets no more turns, and tho
   expect(await turns.run(verifiedPeer(), 2_000, () => Promise.resolve(true))).toBe(true)
   await clock.advance(10_000)
   expect(await turns.run(peer, 2_000, () => Promise.resolve(true))).toBe(true)
+})
+
+test('of one connection so many calls wait for a turn, and one more is answered at once', async () => {
+  const { stats, clock } = bench()
+  const turns = new VerificationTurns(clock, stats)
+  const peer = verifiedPeer()
+  const never = (): Promise<boolean> => new Promise(() => {})
+  for (let i = 0; i < MAX_VERIFICATIONS_PER_PEER + MAX_WAITING_PER_PEER; i++)
+    void turns.run(peer, 2_000, never)
+  await settle()
+  expect(stats.verificationsWaiting).toBe(MAX_WAITING_PER_PEER)
+  expect(await turns.run(peer, 2_000, never)).toBeNull()
 })
 
 test('by default the last forgery that is checked is one glitch too many for its connection', () => {
