@@ -7,6 +7,7 @@ import {
   METHOD_DENIED,
   OWN_AUTHORIZATION_DENIED,
   TOKEN_REJECTED,
+  replacementPutOff,
   replacementUnavailable,
   tokenUnavailable,
 } from './credential-refusals.ts'
@@ -67,6 +68,8 @@ interface Hold {
   /** Monotonic ms. */
   untilMs: number
   nextProbeMs: number
+  /** Whether the fresh token was refused. If not, the hold is over as soon as the refused one may be replaced. */
+  isSecond: boolean
 }
 
 /** Injects one identity's token. */
@@ -145,7 +148,7 @@ export class CredentialGate implements Gate {
       return OWN_AUTHORIZATION_DENIED
     }
     const permit = this.#usablePermit()
-    if (permit !== null) return this.#isHeldBack() ? TOKEN_REJECTED : permit
+    if (permit !== null) return this.#isHeldBack() ? this.#heldRefusal() : permit
     const limitMs = Math.min(call.timeoutMs * WAIT_SHARE, MAX_WAIT_MS)
     if (this.#isUnfitForLong()) return this.#refuse()
     if (this.#failure !== null && this.#failureEndsMs - this.#clock.nowMs() > limitMs) return this.#refuse()
@@ -173,8 +176,9 @@ export class CredentialGate implements Gate {
     this.stats.rejections++
     const current = this.#usablePermit()
     const refused = permit.credentialGeneration
+    this.#endPutOff()
     if (this.#hold !== null && this.#hold.generation === current?.credentialGeneration)
-      return this.#refuseAgain(refused)
+      return this.#hold.isSecond ? this.#refuseAgain(refused) : this.#heldRefusal()
     if (current !== null && current.credentialGeneration > refused) {
       this.stats.renewals++
       return Promise.resolve(current)
@@ -295,7 +299,7 @@ export class CredentialGate implements Gate {
       return permit
     }
     if (reply.kind === 'token') return replacementUnavailable('idp_timeout')
-    if (reply.reason === 'token_rejected') this.#holdBack(refused)
+    if (reply.reason === 'token_rejected') return this.#putOff(refused, reply.retryInMs)
     if (reply.reason === 'invalid_client') return tokenUnavailable(reply, this.#options.onInvalidClient)
     return replacementUnavailable(reply.reason)
   }
@@ -310,6 +314,12 @@ export class CredentialGate implements Gate {
     return reply
   }
 
+  /** Above 0: the token may be replaced only then. 0: it was replaced by itself, which is like a second refusal. */
+  #putOff(refused: number, retryInMs: number): Refusal {
+    this.#holdBack(refused, retryInMs === 0 ? null : this.#clock.nowMs() + retryInMs)
+    return replacementPutOff(retryInMs)
+  }
+
   /** The fresh token is refused too: this call is not worth another one, those after it may be. */
   #refuseAgain(generation: number): Refusal | null {
     const current = this.#port.tokens.current
@@ -320,7 +330,8 @@ export class CredentialGate implements Gate {
     return TOKEN_REJECTED
   }
 
-  #holdBack(generation: number): void {
+  /** @param untilMs monotonic ms at which the token may be replaced; null after a second refusal */
+  #holdBack(generation: number, untilMs: number | null = null): void {
     if (this.#options.onRejected === 'pass') return
     const nowMs = this.#clock.nowMs()
     this.#endHold()
@@ -329,8 +340,20 @@ export class CredentialGate implements Gate {
       sinceMs: this.#clock.wallMs(),
       untilMs: 0,
       nextProbeMs: nowMs + PROBE_SPACING_MS,
+      isSecond: false,
     }
-    this.#hold.untilMs = nowMs + HOLD_MS
+    this.#hold.isSecond ||= untilMs === null
+    this.#hold.untilMs = untilMs ?? nowMs + HOLD_MS
+  }
+
+  #heldRefusal(): Refusal {
+    const hold = this.#hold!
+    return hold.isSecond ? TOKEN_REJECTED : replacementPutOff(hold.untilMs - this.#clock.nowMs())
+  }
+
+  /** From the moment at which the refused token may be replaced, a refusal asks for another one. */
+  #endPutOff(): void {
+    if (this.#hold?.isSecond === false) this.#endHold()
   }
 
   /** Ends the hold when nothing was refused for a while, or when there is another token. */

@@ -21,6 +21,9 @@ function refusal(
 
 const unavailableText = (code: CredentialErrorCode): string => `authgw: token unavailable: ${code}`
 
+const retrySeconds = (delayMs: number): number =>
+  Math.min(Math.max(Math.ceil(delayMs / 1000), 1), MAX_RETRY_SECONDS)
+
 /** Rows 1 and 2: no token can be had. Retried after 1 … 10 s; a refused client after 10 s, or never with `fail`. */
 export function tokenUnavailable(failure: TokenFailure, onInvalidClient: 'retry' | 'fail'): Refusal {
   const text = unavailableText(failure.reason)
@@ -28,19 +31,19 @@ export function tokenUnavailable(failure: TokenFailure, onInvalidClient: 'retry'
     return onInvalidClient === 'fail'
       ? refusal('credential_config', 16, null, text)
       : refusal('credential_config', 14, MAX_RETRY_SECONDS, text)
-  const seconds = Math.min(Math.max(Math.ceil(failure.retryInMs / 1000), 1), MAX_RETRY_SECONDS)
-  return refusal('credential_unavailable', 14, seconds, text)
+  return refusal('credential_unavailable', 14, retrySeconds(failure.retryInMs), text)
 }
 
 /** Row 5: the control plane refused the token and it could not be replaced. Retried after 1 s. */
 export function replacementUnavailable(reason: CredentialErrorCode): Refusal {
-  const isRejected = reason === 'token_rejected'
-  return refusal(
-    isRejected ? 'credential_rejected' : 'credential_unavailable',
-    14,
-    1,
-    unavailableText(reason),
-  )
+  return reason === 'token_rejected'
+    ? replacementPutOff(0)
+    : refusal('credential_unavailable', 14, 1, unavailableText(reason))
+}
+
+/** Row 5: the control plane refused the token, and it may be replaced in so many ms. Retried then, after 1 … 10 s. */
+export function replacementPutOff(delayMs: number): Refusal {
+  return refusal('credential_rejected', 14, retrySeconds(delayMs), unavailableText('token_rejected'))
 }
 
 /** Row 5: the control plane refused the fresh token too. Retried after 10 s. */

@@ -9,7 +9,7 @@ import { CLOCK_JUMP_MS, ClockWatch } from './clock-watch.ts'
 import { AttemptPacing } from './pacing.ts'
 import { isUsable } from './port.ts'
 import type { TokenPort, TokenReply, TokenRequest, TokenSnapshot, TokenTrouble } from './port.ts'
-import { isBufferCapped, refreshAfterMs, unusedTailMs } from './schedule.ts'
+import { MIN_REFRESH_GAP_MS, isBufferCapped, refreshAfterMs, unusedTailMs } from './schedule.ts'
 import type { FetchedToken, TokenSource } from './source.ts'
 import { TokenStats } from './stats.ts'
 
@@ -26,8 +26,6 @@ export interface TokenKeeperOptions {
   readonly timeoutMs?: number
 }
 
-/** A refused token is replaced at most this often: a control plane that refuses everything must not flood the provider. */
-const REJECTION_SPACING_MS = 5_000
 /** The clocks are compared this often while nothing else happens. */
 const CLOCK_CHECK_MS = 30_000
 /** Ends of the same token that differ by less are the same end. */
@@ -56,7 +54,8 @@ export class TokenKeeper implements TokenPort {
   /** For calls that wait for an attempt that has not begun; null when none do. */
   #nextReply: PromiseWithResolvers<TokenReply> | null = null
   #isRunning = false
-  #lastRejectionRefreshMs = -Infinity
+  /** Start of the last successful refresh, whatever its cause. The first token is none: it may be replaced as soon as it is refused. */
+  #refreshedAtMs = -Infinity
   #lastRejectedGeneration = 0
   /** Whether the clocks have come apart since the token was got, so that its end is uncertain until an attempt ends. */
   #isEndInDoubt = false
@@ -125,32 +124,30 @@ export class TokenKeeper implements TokenPort {
     return token !== undefined && isUsable(token, this.#clock.nowMs(), this.#clock.wallMs())
   }
 
-  /** A refresh because of a refusal, at most one in 5 s. */
+  /** A refresh because of a refusal: at least 5 s after the last one, whatever the cause of that. */
   #replaceRejected(generation: number, waitMs: number): Promise<TokenReply> {
     if (generation > this.#lastRejectedGeneration) {
       this.#lastRejectedGeneration = generation
       this.stats.rejected++
       this.#log.warn({ generation }, 'the control plane refuses the token, getting another')
     }
-    const nowMs = this.#clock.nowMs()
-    const spacedMs = this.#lastRejectionRefreshMs + REJECTION_SPACING_MS
-    if (!this.#flight.isFlying) {
-      if (nowMs < spacedMs)
-        return Promise.resolve({ kind: 'failure', reason: 'token_rejected', retryInMs: spacedMs - nowMs })
-      this.#lastRejectionRefreshMs = nowMs
-    }
-    return this.#attemptWithin(waitMs).then((reply) =>
+    const allowedMs = this.#refreshedAtMs + MIN_REFRESH_GAP_MS
+    const retryInMs = allowedMs - this.#clock.nowMs()
+    // After a failure the pace of an outage decides, which is slower.
+    if (retryInMs > waitMs && this.#trouble === null && !this.#flight.isFlying)
+      return Promise.resolve({ kind: 'failure', reason: 'token_rejected', retryInMs })
+    return this.#attemptWithin(waitMs, allowedMs).then((reply) =>
       reply.kind === 'failure' || reply.generation > generation
         ? reply
-        : { kind: 'failure', reason: 'token_rejected', retryInMs: REJECTION_SPACING_MS },
+        : { kind: 'failure', reason: 'token_rejected', retryInMs: 0 },
     )
   }
 
-  /** Joins the attempt under way, begins one, or waits for the next if that may come soon enough. */
-  #attemptWithin(waitMs: number): Promise<TokenReply> {
-    const delayMs = this.#pacing.earliestMs - this.#clock.nowMs()
+  /** Joins the attempt under way, begins one if it may begin, or waits for the next if that may come soon enough. */
+  #attemptWithin(waitMs: number, allowedMs = -Infinity): Promise<TokenReply> {
+    const delayMs = Math.max(this.#pacing.earliestMs, allowedMs) - this.#clock.nowMs()
     if (this.#flight.isFlying || delayMs <= 0) return this.#attempt()
-    this.#pacing.hurry()
+    this.#pacing.hurry(allowedMs)
     this.#arm()
     if (delayMs > waitMs) return Promise.resolve(this.#failure(this.#trouble?.reason ?? 'idp_unreachable'))
     this.#nextReply ??= Promise.withResolvers<TokenReply>()
@@ -212,6 +209,7 @@ export class TokenKeeper implements TokenPort {
     this.stats.lastSuccessWallMs = this.#clock.wallMs()
     const afterMs = refreshAfterMs(lifeMs, this.#expiryBufferMs, this.#clock.random())
     this.#pacing.onSuccess(startMs, startMs + Math.min(afterMs, recheckMs ?? Infinity))
+    if (this.#published.current !== null) this.#refreshedAtMs = startMs
     this.#isEndInDoubt = false
     this.#warnOfBuffer(lifeMs)
     if (this.#trouble !== null) this.#log.info({ after: this.#trouble.reason }, 'token obtained again')

@@ -43,9 +43,9 @@ export class AttemptPacing {
     return this.#nextMs
   }
 
-  /** Calls wait: the next attempt comes as early as it may. */
-  hurry(): void {
-    this.#nextMs = Math.min(this.#nextMs, this.#earliestMs)
+  /** Calls wait: the next attempt comes as early as it may, and not before `fromMs` for their sake. */
+  hurry(fromMs = -Infinity): void {
+    this.#nextMs = Math.min(this.#nextMs, Math.max(this.#earliestMs, fromMs))
   }
 
   /** An attempt that began at `startMs` succeeded; the next is due at `nextMs`. */

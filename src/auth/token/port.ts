@@ -44,6 +44,9 @@ export type TokenReply =
 export interface TokenFailure {
   readonly kind: 'failure'
   readonly reason: CredentialErrorCode
+  /**
+   * With `token_rejected`: until the refused token may be replaced; 0 when it was just now, and the provider gave it again.
+   */
   readonly retryInMs: number
 }
 

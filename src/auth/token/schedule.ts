@@ -7,6 +7,11 @@
 export const MAX_TOKEN_LIFE_MS = 24 * 3_600_000
 /** Lives below this are refreshed at half of them: the margins below would leave nothing. */
 const SHORT_LIFE_MS = 50_000
+/**
+ * Between two refreshes, whatever their causes, as far as half of the life allows: a control plane that refuses everything must
+ * not flood the provider (no-loss.md row 5). Within that the schedule's jitter gives way.
+ */
+export const MIN_REFRESH_GAP_MS = 5_000
 /** Bounds of the lead: below 10 s a slow provider makes calls wait, above 300 s long-lived tokens are wasted. */
 const MIN_LEAD_MS = 10_000
 const MAX_LEAD_MS = 300_000
@@ -34,7 +39,10 @@ export function isBufferCapped(expiryBufferMs: number, lifeMs: number): boolean 
  */
 export function refreshAfterMs(lifeMs: number, expiryBufferMs: number | null, random: number): number {
   const jitterMs = random * JITTER_SHARE * lifeMs
-  if (lifeMs < SHORT_LIFE_MS) return lifeMs / 2 - jitterMs
+  if (lifeMs < SHORT_LIFE_MS) {
+    const halfMs = lifeMs / 2
+    return halfMs < MIN_REFRESH_GAP_MS ? halfMs - jitterMs : Math.max(halfMs - jitterMs, MIN_REFRESH_GAP_MS)
+  }
   const shareMs = lifeMs * LEAD_SHARE
   const leadMs =
     expiryBufferMs === null

@@ -515,18 +515,6 @@ describe('a token that the control plane refuses (row 5)', () => {
     expect(tokenOf(await gate.renew(second))).toBe('Bearer token-3')
     expect(source.count).toBe(3)
   })
-
-  test('replacements are at least 5 s apart, whatever generation is refused', async () => {
-    const { gate, keeper, start, source, clock } = setUp()
-    await start()
-    await clock.advance(10_000)
-    await gate.renew(permitted(now(gate.admit(call()))))
-    await clock.advance(1_000)
-    await keeper.refreshNow()
-    const third = permitted(now(gate.admit(call())))
-    expect(await gate.renew(third)).toMatchObject({ reason: 'credential_rejected', retryDelaySeconds: 1 })
-    expect(source.count).toBe(3)
-  })
 })
 
 /** Carries snapshots and messages as an adapter between processes would: as JSON, later. */

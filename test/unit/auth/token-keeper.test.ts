@@ -83,7 +83,10 @@ describe('when a token is refreshed', () => {
     [50, 0, 40_000],
     [49, 0, 24_500],
     [10, 0, 5_000],
-    [10, 1, 4_500],
+    [10, 1, 5_000],
+    [11, 1, 5_000],
+    [12, 1, 5_400],
+    [9, 1, 4_050],
     [3_600, 0, 3_300_000],
     [0.5, 0, 1_000],
   ])('a life of %d s with jitter %d: after %d ms, in the background', async (life, random, afterMs) => {
