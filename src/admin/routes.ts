@@ -1,6 +1,7 @@
 /**
  * Turns a request to the admin endpoint into a reply: metrics, probes, status page, masked configuration.
- * Floor 6; knows no socket. Probes and metrics answer anybody; what tells more answers only on this machine.
+ * Floor 6; knows no socket. Probes and metrics answer anybody; what tells more answers only on this machine, and those who
+ * have shown a certificate.
  * RFC 9110 §9.3.1, §9.3.2 (GET, HEAD), §15.5.6 (405), §15.5.20 (421); RFC 9112 §3.2 (request target).
  */
 import type { Log } from '../base/index.ts'
@@ -18,6 +19,8 @@ export interface AdminRequest {
   readonly host: string | undefined
   /** Whether both ends of the connection are loopback addresses. */
   readonly isLocal: boolean
+  /** Whether the caller has shown a client certificate that verifies. */
+  readonly isVerified: boolean
   /** Whether a proxy on this machine brought it from elsewhere. */
   readonly isForwarded: boolean
   readonly wantsHtml: boolean
@@ -150,12 +153,13 @@ function parseTarget({ target, host }: AdminRequest): Target | null {
   return { path: url.pathname, host: isPath ? host : url.host, isVerbose: url.searchParams.has('verbose') }
 }
 
-/** The reply to somebody who is not on this machine; null for somebody who is. */
+/** The reply to somebody who is not on this machine; null for somebody who is, or who has shown a certificate. */
 function refuseFromOutside(request: AdminRequest, host: string | undefined): AdminReply | null {
+  if (request.isVerified) return null
   if (!request.isLocal)
     return text(
       403,
-      'this page answers only on loopback: use `kubectl port-forward` or a shell on the machine',
+      'this page answers only on loopback: use `kubectl port-forward` or a shell on the machine, or a client certificate (admin.tls.client_ca_file)',
     )
   if (request.isForwarded || !isLoopbackHost(host))
     return text(421, 'this page answers only on loopback: ask for it as localhost, without a proxy')

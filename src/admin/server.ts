@@ -1,12 +1,15 @@
 /**
  * Turns HTTP/1.1 on the admin endpoint into requests for the routes, and outlives callers who are slow on purpose.
- * Floor 6; knows no page. Metrics and probes may be asked from outside in plaintext: nothing secret is served.
+ * Floor 6; knows no page. Metrics and probes may be asked from outside in plaintext: nothing secret is served. With TLS, who
+ * shows a certificate that verifies counts as somebody on this machine.
  * RFC 9112; limits after the "slow request" attacks.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { isLoopbackAddress, listenOnAll, type AdminEndpoint, type ListeningAddress } from './endpoint.ts'
 import type { AdminReply, AdminRoutes } from './routes.ts'
+import { createTlsServer, isVerified, type AdminTls } from './tls.ts'
 
 /** The limits of the admin server. Ages in ms. */
 export interface AdminLimits {
@@ -37,18 +40,35 @@ const REPLY_HEADERS = {
 /** Fields by which a proxy says that the request is not its own. */
 const FORWARDING_HEADERS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'] as const
 
+/** An open connection. */
+interface Connection {
+  /** The TCP socket: below TLS, where there is TLS. */
+  readonly socket: Socket
+  /** Whether it is being answered. */
+  isBusy: boolean
+  /** Whether it was made under certificates that have been replaced: it ends with the answer that is under way. */
+  isStale: boolean
+}
+
+/** The same for a TCP socket and for the TLS above it. */
+const nameOf = ({ remoteAddress, remotePort, localAddress }: Socket): string =>
+  `${remoteAddress} ${remotePort} ${localAddress}`
+
 /** The admin server, listening. */
 export class AdminServer {
   readonly #routes: AdminRoutes
+  readonly #tls: AdminTls | null
   readonly #limits: Required<AdminLimits>
-  readonly #servers: Server[] = []
-  /** Open connections, oldest first. */
-  readonly #connections = new Set<Socket>()
-  readonly #busy = new Set<Socket>()
+  readonly #servers: (Server | TlsServer)[] = []
+  /** Open connections by `nameOf`, oldest first. */
+  readonly #connections = new Map<string, Connection>()
+  readonly #unsubscribe: () => void
   #addresses: ListeningAddress[] = []
 
-  private constructor(routes: AdminRoutes, limits: AdminLimits) {
+  private constructor(routes: AdminRoutes, tls: AdminTls | null, limits: AdminLimits) {
     this.#routes = routes
+    this.#tls = tls
+    this.#unsubscribe = tls?.subscribe(() => this.#useNewCertificates()) ?? (() => {})
     this.#limits = {
       maxHeaderMs: 5000,
       maxRequestMs: 10_000,
@@ -60,14 +80,16 @@ export class AdminServer {
 
   /**
    * Starts to listen.
+   * @param tls null for plaintext
    * @throws ConfigError when the endpoint cannot be had
    */
   static async listen(
     endpoint: AdminEndpoint,
     routes: AdminRoutes,
+    tls: AdminTls | null = null,
     limits: AdminLimits = {},
   ): Promise<AdminServer> {
-    const server = new AdminServer(routes, limits)
+    const server = new AdminServer(routes, tls, limits)
     server.#addresses = await listenOnAll(
       endpoint,
       'admin.endpoint',
@@ -85,8 +107,9 @@ export class AdminServer {
   /** Stops listening, lets replies that have begun end within `graceMs` (default 500), and closes the rest. */
   async close(graceMs = 500): Promise<void> {
     const servers = this.#servers.splice(0)
+    this.#unsubscribe()
     const timer = setTimeout(() => {
-      for (const server of servers) server.closeAllConnections()
+      for (const { socket } of this.#connections.values()) socket.destroy()
     }, graceMs)
     await Promise.all(
       servers.map(
@@ -112,42 +135,61 @@ export class AdminServer {
     })
   }
 
-  #createServer(): Server {
+  #createServer(): Server | TlsServer {
     const { maxHeaderMs, maxRequestMs, maxIdleMs } = this.#limits
-    const server = createServer({
+    const options = {
       headersTimeout: maxHeaderMs,
       requestTimeout: maxRequestMs,
       keepAliveTimeout: maxIdleMs,
       connectionsCheckingInterval: Math.min(1000, maxHeaderMs),
       maxHeaderSize: MAX_HEADER_BYTES,
-    })
+    }
+    const server =
+      this.#tls === null ? createServer(options) : createTlsServer(this.#tls, options, maxHeaderMs)
     server.maxHeadersCount = 64
     server.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION
     server.setTimeout(maxRequestMs)
-    server.on('connection', (socket) => this.#admit(socket))
+    server.on('connection', (socket: Socket) => this.#admit(socket))
     server.on('request', (request, response) => void this.#answer(request, response))
     return server
   }
 
   /** A newcomer may be the kubelet: those who hold connections without asking make room for it. */
   #admit(socket: Socket): void {
-    this.#connections.add(socket)
+    const name = nameOf(socket)
+    const connection = { socket, isBusy: false, isStale: false }
+    this.#connections.set(name, connection)
     socket.once('close', () => {
-      this.#connections.delete(socket)
-      this.#busy.delete(socket)
+      if (this.#connections.get(name) === connection) this.#connections.delete(name)
     })
     if (this.#connections.size <= this.#limits.maxConnections) return
-    for (const oldest of this.#connections) {
-      if (this.#busy.has(oldest)) continue
-      oldest.destroy()
+    for (const oldest of this.#connections.values()) {
+      if (oldest.isBusy) continue
+      oldest.socket.destroy()
       return
+    }
+  }
+
+  /** Who was let in under the old trust is asked again: connections last for seconds, so that all of them end. */
+  #useNewCertificates(): void {
+    for (const server of this.#servers)
+      if ('setSecureContext' in server) server.setSecureContext(this.#tls!.contextOptions)
+    for (const connection of this.#connections.values()) {
+      if (connection.isBusy) connection.isStale = true
+      else connection.socket.destroy()
     }
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket, headers } = request
-    this.#busy.add(socket)
-    response.once('close', () => this.#busy.delete(socket))
+    const connection = this.#connections.get(nameOf(socket))
+    if (connection !== undefined) {
+      connection.isBusy = true
+      response.once('close', () => {
+        connection.isBusy = false
+        if (connection.isStale) connection.socket.destroy()
+      })
+    }
     if (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0') {
       // No route takes a body. The connection closes, so that nobody has to read it.
       this.#send(response, { status: 400, contentType: 'text/plain', body: 'no body is taken here\n' }, true)
@@ -158,6 +200,7 @@ export class AdminServer {
       target: request.url ?? '',
       host: headers.host,
       isLocal: isLoopbackAddress(socket.remoteAddress) && isLoopbackAddress(socket.localAddress),
+      isVerified: isVerified(socket),
       isForwarded: FORWARDING_HEADERS.some((name) => headers[name] !== undefined),
       wantsHtml: (headers.accept ?? '').includes('text/html'),
     })

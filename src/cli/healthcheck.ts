@@ -34,6 +34,11 @@ export async function runHealthcheck(
     io.err(
       `${path} of ${endpoint.text}: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}\n`,
     )
+    // This command shows no certificate, like the kubelet.
+    if (tls?.clientAuth === 'require')
+      io.err(
+        'admin.tls asks for a client certificate: write client_auth: optional, so that probes need none\n',
+      )
   }
   return EXIT.failed
 }

@@ -3,6 +3,7 @@
  * Floor 1; opens no file and no socket. auth.md §4, §6; a gateway must not start open by accident.
  */
 import { checkControlPlane } from './check-control-plane.ts'
+import { checkTlsServer } from './check-transport.ts'
 import { checkWorkload } from './check-workload.ts'
 import { endpointsCollide } from './endpoint.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -22,6 +23,7 @@ export function checkConfig(config: Config, tree: ConfigTree): Findings {
   }
   if (config.workload !== undefined) checkWorkload(config.workload, findings)
   if (config.controlPlane !== undefined) checkControlPlane(config.controlPlane, findings)
+  if (config.admin.tls !== undefined) checkTlsServer(config.admin.tls, ['admin', 'tls'], findings)
   checkListeners(config, findings)
   checkLimits(config, findings)
   if (config.drain.delayMs >= config.drain.timeoutMs) {

@@ -25,7 +25,7 @@ export { Listener } from './listener.ts'
 export type { ClientAuth, ConnectionAcceptor, ListenTls, ListenerOptions, SocketIntake } from './listener.ts'
 export type { LivePeer } from './peer-recheck.ts'
 export { PrivateFiles } from './private-file.ts'
-export { certificatePeer, parseAltNames } from './peer-identity.ts'
+export { certificatePeer, isNameAllowed, parseAltNames, tlsPeer } from './peer-identity.ts'
 export type { AltName } from './peer-identity.ts'
 export {
   FINISH_MS,

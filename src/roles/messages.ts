@@ -114,10 +114,11 @@ export function toError({ message, faults, code }: StartFailure): Error {
   return code === null ? new Error(message) : new TransportError(code, message)
 }
 
-/** The configuration without the credentials of the client: a worker asks no provider. */
+/** The configuration without the credentials of the client, and those of the admin endpoint: a worker has neither. */
 export function withoutCredentials(config: Config): Config {
   const { workload } = config
-  if (workload === undefined) return config
+  const { tls, ...admin } = config.admin
+  if (workload === undefined) return tls === undefined ? config : { ...config, admin }
   const { oauth2client, identities } = workload
   const bare: WorkloadConfig = {
     ...workload,
@@ -130,7 +131,7 @@ export function withoutCredentials(config: Config): Config {
       ),
     }),
   }
-  return { ...config, workload: bare }
+  return { ...config, admin, workload: bare }
 }
 
 function bareGrant(grant: Oauth2ClientConfig): Oauth2ClientConfig {

@@ -128,7 +128,7 @@ class SingleProcess implements RunningAuthgw {
     this.#gateway = await Gateway.create(machine, config, this.#owners)
     this.#report()
     this.#owners.start(() => this.#report())
-    this.#admin = await AdminFront.open(config.admin, {
+    this.#admin = await AdminFront.open(machine, config.admin, {
       readiness: machine.readiness,
       log,
       renderMetrics: () => metrics.render(),
@@ -170,6 +170,7 @@ class SingleProcess implements RunningAuthgw {
     // First: rules that do not compile change nothing.
     await this.#gateway?.reload(next, this.log)
     await this.#owners?.reload()
+    await this.#admin?.reload()
     logReload(this.log, this.#parts.config, next)
   }
 

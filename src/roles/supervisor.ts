@@ -92,7 +92,7 @@ class Supervisor implements RunningAuthgw {
     started.catch(() => {})
     this.#owners = await Owners.open(machine, config)
     this.#owners.start(() => this.#report())
-    this.#admin = await AdminFront.open(config.admin, {
+    this.#admin = await AdminFront.open(machine, config.admin, {
       readiness: machine.readiness,
       log,
       renderMetrics: () => this.#renderMetrics(),
@@ -190,6 +190,7 @@ class Supervisor implements RunningAuthgw {
     this.#config = reloadable(running, next)
     this.#parts.log.setLevel(next.service.telemetry.logs.level)
     await this.#owners?.reload()
+    await this.#admin?.reload()
     await this.#crew.reload(withoutCredentials(this.#config))
     logReload(this.log, running, next)
   }

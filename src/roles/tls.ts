@@ -24,7 +24,7 @@ export interface TlsPlace {
   /** Where it stands in the configuration. */
   readonly path: string
   /** What it is for: label of metrics. */
-  readonly role: 'ingress' | 'egress' | 'idp'
+  readonly role: 'ingress' | 'egress' | 'idp' | 'admin'
 }
 
 /** Without `tls`, a remote upstream is verified against the system's trust store, as Go does. */

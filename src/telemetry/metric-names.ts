@@ -44,7 +44,7 @@ const CREDENTIAL_RESULT = '`ok`, or the class of the error as in `docs/errors.md
 const LEG = '`ingress` or `egress`'
 const DIRECTION = '`received` or `sent`'
 const OK_OR_FAILED = '`ok` or `failed`'
-const CERTIFICATE_ROLE = 'what the certificate is for: `ingress`, `egress`, `idp`, and the same with `_ca`'
+const CERTIFICATE_ROLE = 'what the certificate is for: `ingress`, `egress`, `idp`, `admin`, and the same with `_ca`'
 const CACHE = '`token` (verified tokens), `negative` (refused tokens), `verdict`, `head` (header blocks)'
 
 const CLIENT_LABELS = {

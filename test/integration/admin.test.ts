@@ -30,7 +30,7 @@ async function startAdmin(limits: AdminLimits = {}, host = 'localhost', port = 0
     statusSections: () => [{ title: 'Build', rows: [['version', '0.1.0']] }],
     log: NO_LOG,
   })
-  const server = await AdminServer.listen({ host, port }, routes, limits)
+  const server = await AdminServer.listen({ host, port }, routes, null, limits)
   closing.push(() => server.close(0))
   return server
 }

@@ -30,6 +30,7 @@ const ask = (target: string, changes: Partial<AdminRequest> = {}): Promise<Admin
     target,
     host: 'localhost:9464',
     isLocal: true,
+    isVerified: false,
     isForwarded: false,
     wantsHtml: false,
     ...changes,

@@ -49,6 +49,12 @@ test('a worker gets none of the client’s credentials, of whichever identity', 
   expect(withoutCredentials(several).workload!.identities!.map(({ name }) => name)).toEqual(['one', 'two'])
   const control = folder.load(controlPlaneYaml()).config
   expect(withoutCredentials(control)).toBe(control)
+  const tls = 'cert_file: server.pem, key_pem: marker-key, client_ca_file: ca.pem'
+  for (const role of [controlPlaneYaml(), workloadYaml()]) {
+    const { config } = folder.load(`${role}admin: {tls: {${tls}}}\n`, { checksFiles: false })
+    expect(JSON.stringify(config)).toContain('marker-key')
+    expect(JSON.stringify(withoutCredentials(config))).not.toContain('marker-key')
+  }
 })
 
 test('what a reload cannot change is what runs, also for a worker that comes later', () => {
