@@ -2,6 +2,7 @@
  * Octets that wait, as views of the chunks they came in: pushed at the tail, taken from the head in pieces of any size.
  * Floor 0; knows no frame. Owns nothing but references: a queued view pins its chunk until it is taken or detached.
  */
+import type { ChunkPins } from './chunk-pins.ts'
 import { Ring } from './ring.ts'
 
 /** Views up to this size are copied by `detach`: 20 octets must not pin a chunk of 64 KiB. */
@@ -14,6 +15,9 @@ export class ChunkQueue {
   #first: Buffer | null = null
   #rest: Ring<Buffer> | null = null
   #isDetached = true
+  /** How many views, from the head, were there at the last `detach`, and are counted in `#pins`. */
+  #pinnedCount = 0
+  #pins: ChunkPins | null = null
 
   /** Appends a view, not empty; it must stay unchanged until it is taken. */
   push(view: Buffer): void {
@@ -30,26 +34,45 @@ export class ChunkQueue {
     if (first.length <= maxBytes) {
       this.bytes -= first.length
       this.#first = this.#rest === null ? null : this.#rest.shift()
+      if (this.#pinnedCount > 0) {
+        this.#pinnedCount--
+        this.#pins!.unpin(first)
+      }
       return first
     }
     this.bytes -= maxBytes
+    if (this.#pinnedCount > 0) this.#pins!.cut(first, maxBytes)
     this.#first = first.subarray(maxBytes)
     return first.subarray(0, maxBytes)
   }
 
-  /** Copies small views out of their chunks: to be called when what waits will outlive the turn. */
-  detach(): void {
+  /**
+   * To be called when what waits will outlive the turn: copies small views out of their chunks, and counts in `pins` what
+   * the others pin. Always with the same `pins`.
+   */
+  detach(pins: ChunkPins): void {
     if (this.#isDetached || this.#first === null) return
     this.#isDetached = true
-    this.#first = detached(this.#first)
+    this.#pins = pins
+    if (this.#pinnedCount === 0) {
+      this.#first = detached(this.#first)
+      pins.pin(this.#first)
+      this.#pinnedCount = 1
+    }
     const rest = this.#rest
     if (rest === null) return
-    for (let i = 0; i < rest.length; i++) rest.replaceAt(i, detached(rest.at(i)))
+    for (let i = this.#pinnedCount - 1; i < rest.length; i++) {
+      const view = detached(rest.at(i))
+      rest.replaceAt(i, view)
+      pins.pin(view)
+    }
+    this.#pinnedCount = 1 + rest.length
   }
 
   /** Drops everything; returns the octets dropped. */
   clear(): number {
     const dropped = this.bytes
+    while (this.#pinnedCount > 0) this.take(Infinity)
     this.bytes = 0
     this.#first = null
     this.#rest = null

@@ -5,6 +5,7 @@
 export * from './backoff.ts'
 export * from './bytes.ts'
 export * from './chunk.ts'
+export * from './chunk-pins.ts'
 export * from './chunk-queue.ts'
 export * from './clock.ts'
 export * from './deadlines.ts'

@@ -2,6 +2,7 @@
  * The budgets of a connection: events and the time in, "enough" or "too much" out.
  * Floor 2; knows no frame. The numbers are those of limits.ts.
  */
+import { ChunkPins } from '../base/index.ts'
 import type { H2Limits } from './limits.ts'
 
 /** A bucket of tokens that refills with time. Starts full. */
@@ -43,13 +44,19 @@ export class TokenBucket {
 export class ByteBudget {
   /** Octets in use. `usedBytes >= 0`. */
   usedBytes = 0
+  /** The chunks that those pin which wait for the other leg. */
+  readonly pins = new ChunkPins()
   readonly maxBytes: number
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes
   }
+  /** Octets in use, and the memory that they pin besides: a chunk counts whole as long as a part of it waits. */
+  get heldBytes(): number {
+    return this.usedBytes + this.pins.idleBytes
+  }
   /** Whether the budget is spent: new work is to be refused (no-loss.md row 21). */
   get isSpent(): boolean {
-    return this.usedBytes >= this.maxBytes
+    return this.heldBytes >= this.maxBytes
   }
 }
 

@@ -94,7 +94,7 @@ export class H2Connection {
     this.settings = new SettingsExchange(this)
     this.credits = new CreditLedger(this)
     this.outbound = new Outbound(this)
-    this.sendQueue = new SendQueue(this.writer, this.outbound)
+    this.sendQueue = new SendQueue(this.writer, this.outbound, this.held.pins)
     this.inbound = new Inbound(this)
     this.life = new StreamLife(this)
     this.departure = new Departure(this)

@@ -3,7 +3,7 @@
  * Floor 2; knows no call. Control frames and HEADERS are already in the writer, ahead of what is sent here.
  * @see RFC 9113 §5.2, §6.9
  */
-import { Ring } from '../base/index.ts'
+import { Ring, type ChunkPins } from '../base/index.ts'
 import {
   DEFAULT_INITIAL_WINDOW_SIZE,
   DEFAULT_MAX_FRAME_SIZE,
@@ -39,10 +39,13 @@ export class SendQueue {
   #deadCount = 0
   readonly #writer: FrameWriter
   readonly #owner: SendQueueOwner
+  readonly #pins: ChunkPins
 
-  constructor(writer: FrameWriter, owner: SendQueueOwner) {
+  /** @param pins where chunks are counted of which views wait past a turn */
+  constructor(writer: FrameWriter, owner: SendQueueOwner, pins: ChunkPins) {
     this.#writer = writer
     this.#owner = owner
+    this.#pins = pins
   }
 
   /** Whether a call to `pump` would send something. */
@@ -66,7 +69,7 @@ export class SendQueue {
   schedule(stream: H2Stream): void {
     if (stream.isScheduled || stream.queue.bytes === 0) return
     if (stream.sendWindowBytes <= 0) {
-      stream.queue.detach()
+      stream.queue.detach(this.#pins)
       return
     }
     stream.isScheduled = true
@@ -95,7 +98,7 @@ export class SendQueue {
     while (ready.length > 0 && this.windowBytes > 0 && this.#writer.pendingBytes < maxBytes) {
       this.#sendTurn(ready.shift()!)
     }
-    for (let i = 0; i < ready.length; i++) ready.at(i).queue.detach()
+    for (let i = 0; i < ready.length; i++) ready.at(i).queue.detach(this.#pins)
   }
 
   /** Takes streams that are over out of the round robin, where a closed window would keep them. */

@@ -59,7 +59,9 @@ export class CallRequest {
   await(payload: Buffer): void {
     const view = detached(payload)
     this.#keep(view, view === payload ? this.#ingress.connection.chunk : new Chunk(view.length))
-    ;(this.#early ??= new ChunkQueue()).push(view)
+    this.#early ??= new ChunkQueue()
+    this.#early.push(view)
+    this.#early.detach(this.#ingress.connection.held.pins)
   }
 
   /** Sends `payload`, which may be empty at the end. */
@@ -84,6 +86,7 @@ export class CallRequest {
   rewind(): void {
     const early = new ChunkQueue()
     this.#hold!.replayInto(early)
+    early.detach(this.#ingress.connection.held.pins)
     this.#early = early
     this.#replayedBytes = this.#creditedBytes
   }
@@ -104,6 +107,7 @@ export class CallRequest {
   /** Nobody will take the octets that are still here: their credit goes back at once. */
   drop(): void {
     this.#hold?.giveUp()
+    this.#early?.clear()
     this.#early = null
     this.#ingress.release()
   }

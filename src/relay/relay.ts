@@ -248,7 +248,7 @@ export class Relay implements IngressAcceptor, RelayContext {
   #hasMemory(): boolean {
     const { held } = this.#options
     const shortBytes = SHORT_SHARE * held.maxBytes
-    if (held.usedBytes < shortBytes) return true
+    if (held.heldBytes < shortBytes) return true
     // Looking at all connections is not for every call of an upstream that is slow.
     if (this.turn.nowMs >= this.#shedAgainAtMs && !shedSlowest(this.#ingress))
       this.#shedAgainAtMs = this.turn.nowMs + SHED_REST_MS

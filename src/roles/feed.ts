@@ -91,7 +91,7 @@ export function feedReloads({ metrics, netStats }: Machine): void {
 /** Sockets and memory of a process that serves calls. */
 export function feedMachine(machine: Machine): void {
   const { metrics, netStats, held, replayBudget } = machine
-  metrics.addGauge('authgw_held_bytes', {}, () => held.usedBytes)
+  metrics.addGauge('authgw_held_bytes', {}, () => held.heldBytes)
   metrics.addGauge('authgw_held_limit_bytes', {}, () => held.maxBytes)
   metrics.addGauge('authgw_replay_held_bytes', {}, () => replayBudget.usedBytes)
   metrics.addGauge('authgw_ingress_connections', {}, () => netStats.ingressOpen)

@@ -580,8 +580,9 @@ export class RelayPair {
     return this.settle()
   }
 
-  /** Every octet at both ends of both legs is accounted for. */
+  /** Every octet at both ends of both legs is accounted for, and no chunk is counted less than the views of it. */
   checkCredits(): void {
+    if (this.held.pins.idleBytes < 0) throw new Error(`${this.held.pins.idleBytes} octets pinned`)
     for (const { near, far } of this.#wires) {
       near.checkCredits()
       far.checkCredits()
@@ -592,7 +593,8 @@ export class RelayPair {
   get leftovers(): Record<string, number> {
     const { stats, ingressStats, egressStats } = this.relay
     return {
-      heldBytes: this.held.usedBytes,
+      heldBytes: this.held.heldBytes,
+      pinnedBytes: this.held.pins.idleBytes,
       replayBytes: this.replayBudget.usedBytes,
       callsOpen: stats.callsOpen,
       callsWaiting: stats.callsWaiting,
@@ -606,6 +608,7 @@ export class RelayPair {
 /** `leftovers` of a relay that has nothing to do. */
 export const NOTHING_LEFT = {
   heldBytes: 0,
+  pinnedBytes: 0,
   replayBytes: 0,
   callsOpen: 0,
   callsWaiting: 0,
