@@ -2,7 +2,7 @@
 # authgw as an image: Node and one bundled program, no shell, no package manager, not root.
 #
 #   docker build --tag authgw .
-#   docker run --read-only --cap-drop ALL --volume ./config:/etc/authgw:ro --publish 4317:4317 authgw
+#   docker run --read-only --cap-drop ALL --ulimit core=0 --volume ./config:/etc/authgw:ro --publish 4317:4317 authgw
 
 FROM --platform=$BUILDPLATFORM node:26-trixie-slim AS build
 WORKDIR /build

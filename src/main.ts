@@ -2,6 +2,7 @@
  * The program: the process's arguments, environment and signals into a command, and its exit code out.
  * Floor 8; the only place that ends the process.
  */
+import { writeFileSync } from 'node:fs'
 import * as nodeModule from 'node:module'
 import type { CliIo, GeneratedPage, StartRoles } from './cli/index.ts'
 
@@ -12,6 +13,7 @@ if (!isNodeRecent(process.versions.node)) {
   )
   process.exit(2)
 }
+const canDumpMemory = !keepOutOfDumps()
 nodeModule.enableCompileCache()
 
 const { default: packageJson } = await import('../package.json', { with: { type: 'json' } })
@@ -25,6 +27,23 @@ const io: CliIo = {
   onSignal: (name, listener) => process.on(name, listener),
   version: packageJson.version,
   nodeVersion: process.versions.node,
+  canDumpMemory,
+}
+
+/**
+ * Tokens, secrets and keys are in the memory of this process, and its environment may hold secrets: a core dump has none of its
+ * memory (core(5)), a diagnostic report none of its environment. Processes that it starts inherit the former.
+ * @returns false where the system does not let it
+ */
+function keepOutOfDumps(): boolean {
+  if (process.report !== undefined) process.report.excludeEnv = true
+  try {
+    writeFileSync('/proc/self/coredump_filter', '0')
+    return true
+  } catch {
+    // Elsewhere than on Linux there is nothing of the kind: docs/operations names the limit to set.
+    return process.platform !== 'linux'
+  }
 }
 
 /** Whether a version of Node is one of `engines` in package.json. */

@@ -21,6 +21,8 @@ export interface CliIo {
   /** Version of authgw and of Node. */
   readonly version: string
   readonly nodeVersion: string
+  /** Whether a core dump of this process would hold its memory, because the system does not let it be kept out. */
+  readonly canDumpMemory: boolean
 }
 
 /** The roles, as options name them. */

@@ -47,6 +47,11 @@ export async function run(choice: ConfigChoice, startRoles: StartRoles, io: CliI
     printedConfig: () => printConfig(loaded.tree),
   })
   logWarnings(running.log, loaded.warnings)
+  if (io.canDumpMemory)
+    running.log.warn(
+      {},
+      'a core dump of this process would hold tokens and keys: let there be none (ulimit -c 0)',
+    )
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>()
   let endings = 0
   let first = { signal: '', atMs: -Infinity }

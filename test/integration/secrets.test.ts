@@ -243,6 +243,7 @@ async function cli(where: string, ...args: string[]): Promise<number> {
       onSignal: () => {},
       version: '0.0.0',
       nodeVersion: '0.0.0',
+      canDumpMemory: false,
     },
     startRoles: () => Promise.reject(new Error('nothing is started here')),
     pages: () => Promise.resolve([]),

@@ -21,6 +21,7 @@ export function captureIo(over: Partial<CliIo> = {}): { readonly io: CliIo; read
     onSignal: () => {},
     version: '1.2.3',
     nodeVersion: '26.0.0',
+    canDumpMemory: false,
     ...over,
   }
   return { io, text }

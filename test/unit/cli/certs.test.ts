@@ -31,6 +31,7 @@ const io: CliIo = {
   onSignal: () => {},
   version: '1.2.3',
   nodeVersion: '26.0.0',
+  canDumpMemory: false,
 }
 
 const authgw = (...args: string[]): Promise<number> =>

@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => folder.remove())
 
 /** A process with captured output, and a gateway that only remembers what it was asked to do. */
-function stage(nowMs = () => Date.now()) {
+function stage(nowMs = () => Date.now(), canDumpMemory = false) {
   const signals = new EventEmitter()
   const lines: { level: string; fields: LogFields; message: string }[] = []
   const logAt = (level: string) => (fields: LogFields, message: string) => {
@@ -30,7 +30,11 @@ function stage(nowMs = () => Date.now()) {
     error: logAt('error'),
     child: () => log,
   }
-  const { io, text } = captureIo({ nowMs, onSignal: (name, listener) => signals.on(name, listener) })
+  const { io, text } = captureIo({
+    nowMs,
+    canDumpMemory,
+    onSignal: (name, listener) => signals.on(name, listener),
+  })
   const drained = Promise.withResolvers<void>()
   const running = {
     log,
@@ -156,6 +160,18 @@ test('warnings of the configuration go to the log', async () => {
       level: 'warn',
       fields: expect.objectContaining({ key: 'workload.upstream.compression' }),
     }),
+  ])
+  it.signals.emit('SIGTERM')
+  it.drained.resolve()
+  await exit
+})
+
+test('a process whose memory would be in a core dump says so at its start', async () => {
+  const it = stage(undefined, true)
+  const exit = it.start('-c', folder.write('run.yaml', workloadYaml()))
+  await untilUp(it)
+  expect(it.lines).toEqual([
+    expect.objectContaining({ level: 'warn', message: expect.stringContaining('ulimit -c 0') }),
   ])
   it.signals.emit('SIGTERM')
   it.drained.resolve()

@@ -9,6 +9,7 @@ interface Service {
   read_only?: boolean
   cap_drop?: string[]
   stop_grace_period?: string
+  ulimits?: { core?: number }
   network_mode?: string
   volumes?: string[]
   ports?: string[]
@@ -41,6 +42,14 @@ test('the image is built from what the build reads and from nothing else', () =>
   )
   expect(allowed.sort()).toEqual([...new Set(copied)].sort())
   for (const file of allowed) expect([file, existsSync(join(PROJECT, file))]).toEqual([file, true])
+})
+
+test('no authgw of the composition may leave a core dump, nor the image by the command that it names', () => {
+  const ours = services.filter(([, { image }]) => image.startsWith('authgw:'))
+  expect(ours.map(([name]) => name)).toEqual(['certs', 'workload-authgw', 'control-plane-authgw'])
+  for (const [name, { ulimits }] of ours) expect([name, ulimits]).toEqual([name, { core: 0 }])
+  expect(readProjectFile('Dockerfile')).toMatch(/^# {3}docker run .*--ulimit core=0 .* authgw$/m)
+  expect(readProjectFile('docs/operations/running.md')).toMatch(/^LimitCORE=0$/m)
 })
 
 test('every image of the composition has a version', () => {
