@@ -44,7 +44,8 @@ const CREDENTIAL_RESULT = '`ok`, or the class of the error as in `docs/errors.md
 const LEG = '`ingress` or `egress`'
 const DIRECTION = '`received` or `sent`'
 const OK_OR_FAILED = '`ok` or `failed`'
-const CERTIFICATE_ROLE = 'what the certificate is for: `ingress`, `egress`, `idp`, `admin`, and the same with `_ca`'
+const CERTIFICATE_ROLE =
+  'what the certificate is for: `ingress`, `egress`, `idp`, `admin`, and the same with `_ca`'
 const CACHE = '`token` (verified tokens), `negative` (refused tokens), `verdict`, `head` (header blocks)'
 
 const CLIENT_LABELS = {
@@ -201,7 +202,11 @@ export const METRICS = {
   }),
 
   // Memory and limits.
-  authgw_held_bytes: gauge('h2', 'Octets of DATA read on one leg and not yet taken by the other.', {}),
+  authgw_held_bytes: gauge(
+    'h2',
+    'Octets of DATA read on one leg and not yet taken by the other, and the memory that those pin besides.',
+    {},
+  ),
   authgw_held_limit_bytes: gauge('h2', 'Most octets that may be held, from the configuration.', {}),
   authgw_socket_waiting_bytes: gauge(
     'net',
