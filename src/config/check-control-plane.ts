@@ -3,6 +3,7 @@
  * Floor 1; fetches nothing.
  */
 import { checkFieldName } from './check-field-name.ts'
+import { checkIdleControlPlane, checkIdleProvider } from './check-idle.ts'
 import { checkPolicy } from './check-policy.ts'
 import { checkIssuer, checkListen, checkProviderUrl, checkUpstream } from './check-transport.ts'
 import type { Findings } from './findings.ts'
@@ -31,6 +32,7 @@ export function checkControlPlane(controlPlane: ControlPlaneConfig, findings: Fi
     )
   }
   checkPolicy(controlPlane.policy, [...path, 'policy'], listen.tls?.clientAuth ?? 'none', findings)
+  checkIdleControlPlane(controlPlane, findings)
   const isOpen = controlPlane.unsafeAllow?.includes('no_authentication') === true
   if (oidc !== undefined) checkOidc(oidc, listen.tls?.clientAuth ?? 'none', [...path, 'oidc'], findings)
   else if (isOpen) {
@@ -73,6 +75,7 @@ function checkOidc(oidc: OidcConfig, clientAuth: string, path: KeyPath, findings
       const remedy = 'set listen.tls.client_auth to require'
       findings.fault([...at, 'claim_equals_san'], 'can never hold: callers show no certificate', remedy)
     }
+    checkIdleProvider(provider, at, findings)
     if (provider.publicKeysFile !== undefined && provider.jwksUri !== undefined) {
       findings.fault([...at, 'jwks_uri'], 'contradicts public_keys_file', 'remove one of the two')
     }

@@ -2,6 +2,7 @@
  * The checks of what both roles have: listener, upstream, TLS, URLs of the identity provider.
  * Floor 1; opens nothing.
  */
+import { checkIdleTls } from './check-idle.ts'
 import { isLocalEndpoint, isLoopbackHost } from './endpoint.ts'
 import type { Findings } from './findings.ts'
 import type { ListenConfig, TlsClientConfig, TlsServerConfig, UpstreamConfig } from './schema.ts'
@@ -48,6 +49,7 @@ export function checkTlsServer(tls: TlsServerConfig, path: KeyPath, findings: Fi
   }
   if (tls.clientAuth === 'none') {
     for (const [value, key] of [
+      [tls.clientCaFile, 'client_ca_file'],
       [tls.allowedSans, 'allowed_sans'],
       [tls.crlFile, 'crl_file'],
     ] as const) {
@@ -55,7 +57,7 @@ export function checkTlsServer(tls: TlsServerConfig, path: KeyPath, findings: Fi
         findings.fault(
           [...path, key],
           'has no effect without client certificates',
-          'write client_auth: require',
+          key === 'client_ca_file' ? 'remove it, or client_auth: none' : 'write client_auth: require',
         )
       }
     }
@@ -97,11 +99,7 @@ export function checkUpstream(
       const problem = `calls to ${endpoint.text} would leave this machine in plaintext`
       findings.requireAllowed([...path, 'tls', 'insecure'], 'insecure', tls.unsafeAllow, problem)
     }
-    const idle = (['ca_file', 'cert_file', 'key_file'] as const).filter((key) =>
-      findings.isWritten([...path, 'tls', key]),
-    )
-    for (const key of idle)
-      findings.warn([...path, 'tls', key], 'has no effect with insecure: true', 'remove insecure')
+    checkIdleTls([...path, 'tls'], findings)
   }
   checkTlsClient(tls, [...path, 'tls'], findings)
 }
@@ -128,10 +126,14 @@ export function checkTlsClient(
 
 type KeyMaterial = Pick<
   TlsServerConfig,
-  'caFile' | 'caPem' | 'certFile' | 'certPem' | 'keyFile' | 'keyPem' | 'minVersion' | 'maxVersion'
+  'certFile' | 'certPem' | 'keyFile' | 'keyPem' | 'minVersion' | 'maxVersion'
 >
 
-function checkPair(tls: KeyMaterial, path: KeyPath, findings: Findings): void {
+function checkPair(
+  tls: KeyMaterial & { readonly caFile?: unknown; readonly caPem?: unknown },
+  path: KeyPath,
+  findings: Findings,
+): void {
   for (const [file, pem, name] of [
     [tls.caFile, tls.caPem, 'ca'],
     [tls.certFile, tls.certPem, 'cert'],

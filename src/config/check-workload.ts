@@ -3,6 +3,7 @@
  * Floor 1; fetches nothing.
  */
 import { checkFieldName } from './check-field-name.ts'
+import { checkIdleGrant, checkIdleWorkload } from './check-idle.ts'
 import {
   checkIssuer,
   checkListen,
@@ -19,6 +20,7 @@ export function checkWorkload(workload: WorkloadConfig, findings: Findings): voi
   checkListen(workload.listen, ['workload', 'listen'], findings)
   checkUpstream(workload.upstream, workload.listen, ['workload', 'upstream'], findings)
   checkIdentities(workload, findings)
+  checkIdleWorkload(workload, findings)
   if (workload.identities === undefined) {
     const isOpen = workload.unsafeAllow?.includes('no_credential') === true
     checkCredential(workload, ['workload'], isOpen, findings)
@@ -77,6 +79,7 @@ function checkOauth2Client(client: Oauth2ClientConfig, path: KeyPath, findings: 
     findings.fault([...path, 'subject_token_file'], 'is required with this grant_type', remedy)
   }
   checkClientAuthentication(client, path, findings)
+  checkIdleGrant(client, path, findings)
   if (client.tls !== undefined) checkTlsClient(client.tls, [...path, 'tls'], findings)
 }
 

@@ -74,10 +74,14 @@ export const tlsProviderSection = section(
   'configtls',
 )
 
+const CLIENTS_CA = 'client_ca_file names the authorities of clients'
+
 const tlsServerKeys = section(
   'TLS of the connections that we accept.',
   {
     ...common,
+    ca_file: withoutEffect(CLIENTS_CA),
+    ca_pem: withoutEffect(CLIENTS_CA),
     client_ca_file: path('Certificates of the authorities of client certificates, PEM.').optional(),
     client_ca_file_reload: withoutEffect('client_ca_file is always read again when it changes'),
     client_auth: choice(

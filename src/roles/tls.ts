@@ -107,13 +107,17 @@ export async function openContext(
   }
 }
 
+const clientsTrust = ({ clientCaFile }: TlsServerConfig): TlsOptions => ({ caFile: clientCaFile ?? null })
+
+const peersTrust = ({ caFile, caPem }: TlsClientConfig): TlsOptions => ({
+  caFile: caFile ?? null,
+  caPem: caPem ?? null,
+})
+
 function optionsOf(side: TlsSide, config: TlsConfig | { readonly caFile: string }): TlsOptions {
   if (!('minVersion' in config)) return { caFile: config.caFile }
-  const isServer = side === 'server' && 'clientCaFile' in config
-  const caFile = isServer ? config.clientCaFile : config.caFile
   return {
-    caFile: caFile ?? null,
-    caPem: isServer ? null : (config.caPem ?? null),
+    ...(side === 'server' ? clientsTrust(config as TlsServerConfig) : peersTrust(config as TlsClientConfig)),
     includeSystemCaCertsPool: config.includeSystemCaCertsPool,
     certFile: config.certFile ?? null,
     certPem: config.certPem ?? null,
