@@ -2,14 +2,19 @@
  * What an operator reads in /metrics moves with what happens: each metric that no other story looks at, from gateways with mTLS.
  */
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { frame, frames, settingsPayload, uint32 } from '../support/frame-factory.ts'
 import { waitFor } from '../support/gateway-pair.ts'
+import { literals, PREFACE } from '../support/h2-pair.ts'
 import { dialRaw } from '../support/raw-caller.ts'
-import { EXPORT_PATH, openStage } from '../support/scenario-stage.ts'
+import { EXPORT_PATH, GRPC_HEAD, openStage } from '../support/scenario-stage.ts'
 import type { Stage } from '../support/scenario-stage.ts'
+
+const INITIAL_WINDOW_SIZE = 4
+const MAX_WINDOW = 2 ** 31 - 1
 
 type Labels = Readonly<Record<string, string>>
 
@@ -145,6 +150,45 @@ test('a connection too many is counted as refused, and one that is told to go as
     },
   )
   expect(goaways).toBe(1)
+})
+
+test('a caller that does not read: what waits in its socket is shown, and that it is not read either; then it is', async () => {
+  await using stage = await openStage({ shape: 'workload', top: 'limits: {pings_per_work: 10000}' })
+  const waiting = (): Promise<number> => stage.metric('authgw_socket_waiting_bytes')
+  const pauses = (): Promise<number> => stage.metric('authgw_read_pauses_total')
+  expect([await waiting(), await pauses()]).toEqual([0, 0])
+  const isGone = { value: false }
+  stage.upstream.respond = async (call) => {
+    void call.cancelled.then(() => (isGone.value = true))
+    call.sendHead({})
+    // More than the kernel takes for both ends of two sockets.
+    for (let i = 0; i < 48 && !isGone.value; i++) await call.send(Buffer.alloc(1024 * 1024))
+    call.finish()
+  }
+  const socket = connect(stage.port, '127.0.0.1')
+  try {
+    socket.pause()
+    const head = literals(GRPC_HEAD)
+    socket.write(PREFACE)
+    socket.write(
+      frames(
+        { type: 'SETTINGS', payload: settingsPayload([[INITIAL_WINDOW_SIZE, MAX_WINDOW]]) },
+        { type: 'WINDOW_UPDATE', payload: uint32(MAX_WINDOW - 65_535) },
+        { type: 'HEADERS', stream: 1, flags: ['END_HEADERS', 'END_STREAM'], payload: head },
+      ),
+    )
+    await waitFor(async () => (await waiting()) >= 512 * 1024, 10_000, 'the answer waits in the socket')
+    expect(await waiting()).toBeLessThan(2 * 1024 * 1024)
+    expect(await pauses()).toBe(0)
+    // Answers to these can only wait: at a hundred of them the caller is read no more.
+    for (let i = 0; i < 101; i++) socket.write(frame({ type: 'PING', payload: Buffer.alloc(8) }))
+    await waitFor(async () => (await pauses()) === 1, 5_000, 'it is not read')
+    socket.resume()
+    await waitFor(async () => (await waiting()) === 0, 10_000, 'what waited has left')
+    expect(await pauses()).toBe(1)
+  } finally {
+    socket.destroy()
+  }
 })
 
 test('an event loop that was held up for more than a second is counted', async () => {
