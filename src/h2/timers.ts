@@ -5,28 +5,18 @@
 import { Deadline, TransportError, type DeadlineWheel, type FaultToken } from '../base/index.ts'
 import { H2Code } from '../frame/index.ts'
 import type { H2Connection } from './connection.ts'
+import { Keepalive, type KeepaliveOptions } from './keepalive.ts'
 
 /** A wake-up this much too late means that the event loop stood still: nobody is blamed for that. */
 const LATE_MS = 1000
 /** How long the final GOAWAY waits for the answer to the drain PING. */
 const DRAIN_ACK_MS = 1000
-/** How long a connection that was quiet may take to answer the PING that goes with its next call (http2.md §4). */
-const PROBE_TIMEOUT_MS = 5000
-
-const KEEPALIVE_PING = Buffer.from('authgwka', 'latin1')
-
-/** How long an answer to the PING of a silent connection may take, unless the options say otherwise. */
-const KEEPALIVE_TIMEOUT_MS = 10_000
 
 /** What the timers take from the connection's options. */
-export interface TimerOptions {
+export interface TimerOptions extends KeepaliveOptions {
   readonly wheel: DeadlineWheel
   /** In [0, 1): moves the age by up to ± 10 %, so that connections made together do not end together. Default 0.5. */
   readonly jitter?: number
-  /** Ms of silence, while streams are open, after which we PING. Default Infinity: never. */
-  readonly keepaliveMs?: number
-  /** Ms to wait for the answer of that PING. Default 10 s. */
-  readonly keepaliveTimeoutMs?: number
 }
 
 /** A connection without streams for so long lets its output buffer go: thousands may be idle. */
@@ -38,11 +28,9 @@ export class ConnectionTimers {
   readonly #wheel: DeadlineWheel
   readonly #deadline: Deadline<ConnectionTimers>
   readonly #jitter: number
-  readonly #keepaliveMs: number
-  readonly #keepaliveTimeoutMs: number
+  readonly #keepalive: Keepalive
   #isStopped = false
   #isIdle = true
-  #lastReceivedMs: number
   /** When we stopped reading, because our answers are not taken. */
   #pausedSinceMs = Infinity
   #framesAtLook = 0
@@ -53,8 +41,6 @@ export class ConnectionTimers {
   #blockAtMs = Infinity
   #frameAtMs = Infinity
   #stallLookAtMs = Infinity
-  #keepaliveAckAtMs = Infinity
-  #keepaliveSentMs = 0
   /** When a peer that takes none of our answers is given up. */
   #unreadAtMs = Infinity
   // The times that are our own business.
@@ -63,21 +49,18 @@ export class ConnectionTimers {
   #ageAtMs = Infinity
   #drainAckAtMs = Infinity
   #graceAtMs = Infinity
-  #keepaliveAtMs = Infinity
 
   constructor(connection: H2Connection, options: TimerOptions) {
     this.#connection = connection
     this.#wheel = options.wheel
     this.#jitter = options.jitter ?? 0.5
-    this.#keepaliveMs = options.keepaliveMs ?? Infinity
-    this.#keepaliveTimeoutMs = options.keepaliveTimeoutMs ?? KEEPALIVE_TIMEOUT_MS
-    this.#lastReceivedMs = connection.turn.nowMs
+    this.#keepalive = new Keepalive(connection, options)
     this.#deadline = new Deadline<ConnectionTimers>(fireTimers, this)
   }
 
   start(): void {
     const { limits, turn, isServer } = this.#connection
-    this.#lastReceivedMs = turn.nowMs
+    this.#keepalive.lastReceivedMs = turn.nowMs
     this.#prefaceAtMs = turn.nowMs + limits.prefaceTimeoutMs
     this.#settingsAckAtMs = turn.nowMs + limits.settingsAckTimeoutMs
     this.#idleAtMs = turn.nowMs + limits.idleTimeoutMs
@@ -93,7 +76,7 @@ export class ConnectionTimers {
   }
 
   onReceived(): void {
-    this.#lastReceivedMs = this.#connection.turn.nowMs
+    this.#keepalive.lastReceivedMs = this.#connection.turn.nowMs
   }
 
   /** The peer's first SETTINGS are here. */
@@ -147,7 +130,7 @@ export class ConnectionTimers {
     if (count === 0) {
       this.#isIdle = true
       this.#stallLookAtMs = Infinity
-      this.#keepaliveAtMs = Infinity
+      this.#keepalive.rest()
       this.#idleAtMs = turn.nowMs + limits.idleTimeoutMs
       this.#restAtMs = turn.nowMs + REST_MS
       this.#armAtMost(Math.min(this.#idleAtMs, this.#restAtMs))
@@ -156,10 +139,8 @@ export class ConnectionTimers {
       this.#idleAtMs = Infinity
       this.#restAtMs = Infinity
       this.#stallLookAtMs = turn.nowMs + limits.stallTimeoutMs
-      this.#keepaliveAtMs = turn.nowMs + this.#keepaliveMs
-      // A connection that was quiet for long may be dead and not know it: its next call takes a PING along.
-      if (turn.nowMs - this.#lastReceivedMs >= this.#keepaliveMs) this.#probe(turn.nowMs, PROBE_TIMEOUT_MS)
-      this.#armAtMost(Math.min(this.#stallLookAtMs, this.#keepaliveAtMs))
+      this.#keepalive.begin(turn.nowMs)
+      this.#armAtMost(Math.min(this.#stallLookAtMs, this.#keepalive.lookAtMs, this.#keepalive.ackAtMs))
     }
   }
 
@@ -172,10 +153,7 @@ export class ConnectionTimers {
 
   /** An answer to a PING has come: false when it is not to ours, or late. */
   onPingAck(payload: Buffer): boolean {
-    if (!payload.equals(KEEPALIVE_PING)) return false
-    const wasAwaited = this.#keepaliveAckAtMs !== Infinity
-    this.#keepaliveAckAtMs = Infinity
-    return wasAwaited
+    return this.#keepalive.onPingAck(payload)
   }
 
   #earliestMs(): number {
@@ -185,7 +163,7 @@ export class ConnectionTimers {
       this.#ageAtMs,
       this.#drainAckAtMs,
       this.#graceAtMs,
-      this.#keepaliveAtMs,
+      this.#keepalive.lookAtMs,
       this.#unreadAtMs,
     )
     if (this.#pausedSinceMs !== Infinity) return ownMs
@@ -196,7 +174,7 @@ export class ConnectionTimers {
       this.#blockAtMs,
       this.#frameAtMs,
       this.#stallLookAtMs,
-      this.#keepaliveAckAtMs,
+      this.#keepalive.ackAtMs,
     )
   }
 
@@ -227,7 +205,7 @@ export class ConnectionTimers {
     this.#blockAtMs += ms
     this.#frameAtMs += ms
     this.#stallLookAtMs += ms
-    this.#keepaliveAckAtMs += ms
+    this.#keepalive.ackAtMs += ms
     this.#unreadAtMs += ms
   }
 
@@ -243,13 +221,9 @@ export class ConnectionTimers {
     const connection = this.#connection
     const overdue = this.#overdue(nowMs)
     if (overdue !== null) return connection.fail(overdue)
-    if (nowMs >= this.#keepaliveAckAtMs) {
-      this.#keepaliveAckAtMs = Infinity
-      // Whatever came since then shows as well that somebody is there.
-      if (this.#lastReceivedMs <= this.#keepaliveSentMs) {
-        connection.close(H2Code.NO_ERROR, new TransportError('no_response', 'the peer did not answer a PING'))
-        return
-      }
+    if (this.#keepalive.isPeerGone(nowMs)) {
+      connection.close(H2Code.NO_ERROR, new TransportError('no_response', 'the peer did not answer a PING'))
+      return
     }
     if (nowMs >= this.#stallLookAtMs) {
       this.#stallLookAtMs = nowMs + connection.limits.stallTimeoutMs
@@ -293,27 +267,7 @@ export class ConnectionTimers {
       )
       return
     }
-    if (nowMs >= this.#keepaliveAtMs) this.#keepAlive(nowMs)
-  }
-
-  #keepAlive(nowMs: number): void {
-    const quietMs = nowMs - this.#lastReceivedMs
-    if (quietMs < this.#keepaliveMs) {
-      this.#keepaliveAtMs = this.#lastReceivedMs + this.#keepaliveMs
-      return
-    }
-    this.#keepaliveAtMs = nowMs + this.#keepaliveMs
-    this.#probe(nowMs, this.#keepaliveTimeoutMs)
-  }
-
-  /** Sends a PING that wants an answer, unless one is under way. */
-  #probe(nowMs: number, timeoutMs: number): void {
-    if (this.#keepaliveAckAtMs !== Infinity) return
-    this.#keepaliveSentMs = nowMs
-    this.#keepaliveAckAtMs = nowMs + Math.min(timeoutMs, this.#keepaliveTimeoutMs)
-    this.#armAtMost(this.#keepaliveAckAtMs)
-    this.#connection.writer.ping(KEEPALIVE_PING, false)
-    this.#connection.markDirty()
+    if (nowMs >= this.#keepalive.lookAtMs) this.#keepalive.look(nowMs)
   }
 }
 
