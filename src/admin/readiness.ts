@@ -5,6 +5,7 @@
  */
 import { invariant } from '../base/index.ts'
 import { OTHER, type Metrics } from '../telemetry/index.ts'
+import type { ReadinessReason } from './readiness-reasons.ts'
 
 /** The life of the process, in this order. */
 export const LIFECYCLE_STATES = ['starting', 'ready', 'draining', 'stopped'] as const
@@ -18,8 +19,8 @@ export interface Condition {
   readonly isReady: boolean
   /** Whether there is trouble although it can. */
   readonly isDegraded: boolean
-  /** Token of the cause in `lower_snake_case`, a metric label; `ok` when there is none. */
-  readonly reason: string
+  /** Token of the cause, a metric label; `ok` when there is none. */
+  readonly reason: ReadinessReason | 'ok'
   /** A sentence for the operator, without secrets; empty when there is none. */
   readonly detail: string
   /** Monotonic ms since when it is so. */
@@ -110,12 +111,12 @@ export class Readiness {
   }
 
   /** Reports that `name` works in spite of trouble: provider unreachable, keys stale but usable. */
-  markDegraded(name: string, reason: string, detail = ''): void {
+  markDegraded(name: string, reason: ReadinessReason, detail = ''): void {
     this.#set(name, true, true, reason, detail)
   }
 
   /** Reports that `name` cannot do its work at all: keys that were never had. Counts as degraded too. */
-  markUnready(name: string, reason: string, detail = ''): void {
+  markUnready(name: string, reason: ReadinessReason, detail = ''): void {
     this.#set(name, false, true, reason, detail)
   }
 
@@ -141,7 +142,13 @@ export class Readiness {
     })
   }
 
-  #set(name: string, isReady: boolean, isDegraded: boolean, reason: string, detail: string): void {
+  #set(
+    name: string,
+    isReady: boolean,
+    isDegraded: boolean,
+    reason: Condition['reason'],
+    detail: string,
+  ): void {
     const before = this.#conditions.get(name)
     const isSame = before?.isReady === isReady && before.isDegraded === isDegraded && before.reason === reason
     if (isSame && before.detail === detail) return
@@ -163,7 +170,7 @@ export class Readiness {
   }
 }
 
-/** A reason that is no token would make a label out of a text. */
+/** What another process says may be anything: a reason that is no token would make a label out of a text. */
 function labelOf({ reason }: Condition): string {
   return /^[a-z][a-z0-9_]{0,63}$/.test(reason) ? reason : OTHER
 }

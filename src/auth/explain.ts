@@ -54,7 +54,7 @@ const passed = (check: ExplainedCheck['check'], detail: string): ExplainedCheck 
 const failed = (check: ExplainedCheck['check'], outcome: RefusalReason): ExplainedCheck => ({
   check,
   outcome,
-  detail: REFUSAL_REASONS[outcome],
+  detail: REFUSAL_REASONS[outcome].cause,
 })
 
 /** Explains what a gate with these providers and this policy would say. Never says the token itself. */

@@ -2,36 +2,115 @@
  * The outcome of a gate: a Permit, the only key to forwarding, or a Refusal, an ordinary value.
  * Floor 2; knows neither frames nor calls. Only files of auth/ can mint a Permit.
  */
+import { explained, type Explanation } from '../base/index.ts'
 
-/** Why a call was refused. Stable: the `authgw-reason` trailer, the metric label and a heading of docs/errors.md. */
+/** Why a call was refused, and what to do about it. Stable: the `authgw-reason` trailer, the metric label and a heading of docs/errors.md. */
 export const REFUSAL_REASONS = {
-  token_missing: 'No authorization field.',
-  token_duplicate: 'More than one authorization field.',
-  token_malformed: 'Not `Bearer` and three base64url segments, or not a JWT inside.',
-  token_too_large: 'The token is larger than 16 KiB.',
-  token_encrypted: 'A JWE: authgw validates signed tokens only.',
-  token_alg: 'The algorithm is not on the list, or is symmetric, or none.',
-  token_header: 'A header parameter that is not understood: crit, zip, b64.',
-  token_type: 'The typ says that this is not an access token.',
-  token_issuer: 'No provider is configured for this issuer.',
-  token_audience: 'None of the audiences is ours.',
-  token_claims: 'A required claim is missing or has the wrong type.',
-  token_lifetime: 'The token lives longer than max_lifetime.',
-  token_client: 'The client, azp or subject is not on the list.',
-  token_expired: 'The token has expired.',
-  token_expired_recently: 'The token has expired less than five minutes ago: a fresh one will pass.',
-  token_not_yet_valid: 'nbf or iat lies in the future: the clocks differ.',
-  token_signature: 'The signature does not verify.',
-  token_key_unusable: 'The key under this kid does not fit the algorithm.',
-  token_unknown_key: 'No key under this kid, after a fetch newer than the request.',
-  token_binding: 'The token is bound to another certificate, or by a method that is not supported.',
-  keys_unavailable: 'The keys of the issuer cannot be had right now.',
-  verification_overload: 'Too many signatures wait to be verified.',
-  policy_denied: 'The token is valid; the policy does not allow this method.',
-  credential_unavailable: 'No token can be had from the identity provider right now.',
-  credential_config: 'The identity provider refuses our client credentials.',
-  credential_rejected: 'The control plane refuses our token.',
-} as const
+  token_missing: explained(
+    'No authorization field.',
+    'Send the calls through the workload gateway, which puts a token on each, or have the caller send `authorization: Bearer …`.',
+  ),
+  token_duplicate: explained(
+    'More than one authorization field.',
+    'Find what adds the second one on the way: a proxy, or headers of the exporter. The workload gateway puts its own in their place.',
+  ),
+  token_malformed: explained(
+    'Not `Bearer` and three base64url segments, or not a JWT inside.',
+    'Look at what the caller sends after `Bearer`: an opaque token cannot be checked here. At the workload gateway `authgw token` shows what the provider gives.',
+  ),
+  token_too_large: explained(
+    'The token is larger than 16 KiB.',
+    'Have the provider put fewer claims into it: roles and groups are what grows.',
+  ),
+  token_encrypted: explained(
+    'A JWE: authgw validates signed tokens only.',
+    'Switch the encryption of access tokens off for this client at the provider.',
+  ),
+  token_alg: explained(
+    'The algorithm is not on the list, or is symmetric, or none.',
+    'Add it to `algorithms` of the provider if it is asymmetric, or have the issuer sign with one that is on the list.',
+  ),
+  token_header: explained(
+    'A header parameter that is not understood: crit, zip, b64.',
+    'Have the issuer leave it out.',
+  ),
+  token_type: explained(
+    'The typ says that this is not an access token.',
+    'Send the access token, not the ID or refresh token. With `require_token_type`, the issuer has to write `at+jwt`.',
+  ),
+  token_issuer: explained(
+    'No provider is configured for this issuer.',
+    'Compare `iss`, which `authgw token` shows, with `issuer_url`: a slash, a port or http for https makes another issuer.',
+  ),
+  token_audience: explained(
+    'None of the audiences is ours.',
+    'Have the provider put our audience into the token (in Keycloak by an audience mapper), or set `audience` to what it carries.',
+  ),
+  token_claims: explained(
+    'A required claim is missing or has the wrong type.',
+    'Have the issuer write `exp`, and `exp`, `nbf` and `iat` as numbers.',
+  ),
+  token_lifetime: explained(
+    'The token lives longer than max_lifetime.',
+    'Shorten the life at the provider, or raise `max_lifetime`.',
+  ),
+  token_client: explained(
+    'The client, azp or subject is not on the list.',
+    'Add it to `allowed_clients` or `allowed_subjects`, if it may call.',
+  ),
+  token_expired: explained(
+    'The token has expired.',
+    'Look at why the caller keeps it: a token that was pasted by hand, a refresh that fails, or a clock.',
+  ),
+  token_expired_recently: explained(
+    'The token has expired less than five minutes ago: a fresh one will pass.',
+    'Nothing, if it is rare: the caller comes back with a fresh one. If it is not, put the workload gateway before it, which refreshes ahead of the end.',
+  ),
+  token_not_yet_valid: explained(
+    'nbf or iat lies in the future: the clocks differ.',
+    'Set the clocks of provider and gateway (NTP); `clock_skew` forgives up to 5 min.',
+  ),
+  token_signature: explained(
+    'The signature does not verify.',
+    'If the callers are yours, compare the keys: `authgw explain --online` fetches those of the issuer. Else somebody forges tokens: the log names the address.',
+  ),
+  token_key_unusable: explained(
+    'The key under this kid does not fit the algorithm.',
+    'Look at `kty`, `alg`, `use` and the size of that key in the issuer’s key set; RSA keys have 2048 bits or more.',
+  ),
+  token_unknown_key: explained(
+    'No key under this kid, after a fetch newer than the request.',
+    'Look whether `jwks_uri` answers with the set of this issuer, and whether the token is older than the last rotation.',
+  ),
+  token_binding: explained(
+    'The token is bound to another certificate, or by a method that is not supported.',
+    'Fetch it with the certificate with which it is sent (`oauth2client.tls`, `upstream.tls`). DPoP is not supported. With `claim_equals_san` the claim has to be a name of the certificate.',
+  ),
+  keys_unavailable: explained(
+    'The keys of the issuer cannot be had right now.',
+    '`/readyz?verbose` and `authgw_key_fetches_total` say why: see [Credentials and keys](#credentials-and-keys). For the next time: `key_cache_directory`.',
+  ),
+  verification_overload: explained(
+    'Too many signatures wait to be verified.',
+    'Look at `authgw_signature_checks_total`: many new tokens at once, or a flood of forged ones. Callers come back; more `workers` check more.',
+  ),
+  policy_denied: explained(
+    'The token is valid; the policy does not allow this method.',
+    'The message names the rule; `authgw explain` says what it asks for. Without rules only OTLP Export passes. OTel-Arrow is answered UNIMPLEMENTED, and its exporter goes on with OTLP.',
+  ),
+  credential_unavailable: explained(
+    'No token can be had from the identity provider right now.',
+    '`/readyz?verbose` and `authgw_token_refreshes_total` say why: see [Credentials and keys](#credentials-and-keys). Calls are sent again by themselves.',
+  ),
+  credential_config: explained(
+    'The identity provider refuses our client credentials.',
+    'Put the right `client_id` and secret in place; files are read again at each try. `authgw token` tries at once.',
+  ),
+  credential_rejected: explained(
+    'The control plane refuses our token.',
+    'Compare issuer, audience and keys on both sides: `authgw token` here, `authgw explain` there.',
+  ),
+} as const satisfies Record<string, Explanation>
 
 export type RefusalReason = keyof typeof REFUSAL_REASONS
 

@@ -45,7 +45,8 @@ export async function runToken(options: TokenOptions, io: CliIo): Promise<number
 
 function failureText({ identity, reason, detail }: TriedToken & { readonly kind: 'failure' }): string {
   const why = detail === '' ? '' : `: ${detail}`
-  return `${identity}: ${reason}${why}\n  ${CREDENTIAL_ERRORS[reason]}\n`
+  const { cause, remedy } = CREDENTIAL_ERRORS[reason]
+  return `${identity}: ${reason}${why}\n  ${cause} ${remedy}\n`
 }
 
 function tokenText(token: TriedToken & { readonly kind: 'token' }, nowMs: number): string {

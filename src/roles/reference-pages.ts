@@ -3,7 +3,8 @@
  * Floor 7; writes no file. `authgw render-docs` does, and checks that they are up to date.
  */
 import { FIXED_AUTH_LIMITS, REFUSAL_REASONS, type FixedLimit } from '../auth/index.ts'
-import { CREDENTIAL_ERRORS, FAULTS, TRANSPORT_ERRORS } from '../base/index.ts'
+import { READINESS_REASONS } from '../admin/index.ts'
+import { CREDENTIAL_ERRORS, FAULTS, TRANSPORT_ERRORS, type Explanation } from '../base/index.ts'
 import { formatDuration, formatSize, limitKeys } from '../config/index.ts'
 import { grpcStatusName } from '../grpc/index.ts'
 import { LIMITS } from '../h2/index.ts'
@@ -33,8 +34,10 @@ const RADIUS = { stream: 'the stream', connection: 'the connection', flood: 'the
 const generated = (sources: string): string =>
   `<!-- Generated from ${sources} by \`authgw render-docs\`; changes here are overwritten. -->`
 
-const headings = (table: Readonly<Record<string, string>>): string[] =>
-  Object.entries(table).map(([code, text]) => `### \`${code}\`\n\n${text}`)
+const headings = (table: Readonly<Record<string, Explanation>>): string[] =>
+  Object.entries(table).map(
+    ([code, { cause, remedy }]) => `### \`${code}\`\n\n${cause}\n\n**What to do.** ${remedy}`,
+  )
 
 /** Gives docs/errors.md: a heading for every refusal, answer, error and fault. */
 export function renderErrorsPage(): string {
@@ -47,7 +50,9 @@ export function renderErrorsPage(): string {
       `### \`${token}\`\n\n${text} Ends ${RADIUS[radius]} with ${code}. ${source}.`,
   )
   return `${[
-    generated('src/auth/verdict.ts, src/relay/reasons.ts, src/base/errors.ts and src/base/faults.ts'),
+    generated(
+      'src/auth/verdict.ts, src/relay/reasons.ts, src/base/errors.ts, src/admin/readiness-reasons.ts and src/base/faults.ts',
+    ),
     '# Errors',
     'Every name here is stable: it is the label of a metric, and alerts may use it.',
     '## Refusals',
@@ -59,6 +64,9 @@ export function renderErrorsPage(): string {
     '## Credentials and keys',
     'Why a token or a key set could not be had: the label `result` of `authgw_token_refreshes_total` and `authgw_key_fetches_total`, and the reason that readiness gives. Calls meanwhile are answered UNAVAILABLE, which exporters try again.',
     ...headings(CREDENTIAL_ERRORS),
+    '## Readiness',
+    'Why a part is degraded or not ready, beside the reasons above: in `/readyz?verbose`, and the label `reason` of `authgw_degraded`.',
+    ...headings(READINESS_REASONS),
     '## Connections',
     'Why a connection could not be made, or ended. In the log; the calls on it end UNAVAILABLE.',
     ...headings(TRANSPORT_ERRORS),

@@ -85,7 +85,7 @@ export class KeySetFetcher {
     try {
       bytes = await this.#ports.readFile(path)
     } catch (cause) {
-      throw new CredentialError('keys_unavailable', `${path} cannot be read`, { cause })
+      throw new CredentialError('keys_unreadable', `${path} cannot be read`, { cause })
     }
     if (bytes.length > MAX_KEY_SET_BYTES) throw tooLarge(path)
     return bytes.toString('utf8')

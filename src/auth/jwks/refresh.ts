@@ -43,10 +43,10 @@ const FAILURES = [
   'idp_rate_limited',
   'idp_malformed',
   'idp_issuer_mismatch',
-  'keys_unavailable',
+  'keys_unreadable',
 ] as const
 
-/** Why a key set could not be had; `keys_unavailable` is a local file that cannot be read. */
+/** Why a key set could not be had; `keys_unreadable` is a local file that cannot be read. */
 export type KeyFetchFailure = (typeof FAILURES)[number]
 
 /** How a provider's keys are, for readiness and metrics. Plain values. */

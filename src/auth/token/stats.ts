@@ -26,7 +26,7 @@ export class TokenStats {
     token_rejected: 0,
     token_unusable: 0,
     secret_unreadable: 0,
-    keys_unavailable: 0,
+    keys_unreadable: 0,
   }
   /** Failed attempts that only an operator can mend: client credentials, scopes, secret files, the wrong issuer. */
   authConfigErrors = 0

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest'
 import { InvariantError } from '../../../src/base/index.ts'
-import { LIFECYCLE_STATES, Readiness } from '../../../src/admin/index.ts'
+import { LIFECYCLE_STATES, Readiness, type ReadinessReason } from '../../../src/admin/index.ts'
 import { Metrics } from '../../../src/telemetry/index.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { parsePrometheusText } from '../../support/prometheus-text.ts'
@@ -41,9 +41,9 @@ test('a provider that is down degrades, and the pod stays in its Service', () =>
 
 test('keys that were never had make the control plane unready, until they come', () => {
   readiness.moveTo('ready')
-  readiness.markUnready('keys https://idp', 'keys_unavailable')
+  readiness.markUnready('keys https://idp', 'keys_never_loaded')
   expect(readiness.isReady).toBe(false)
-  readiness.markDegraded('keys https://idp', 'keys_from_disk')
+  readiness.markDegraded('keys https://idp', 'idp_timeout')
   expect(readiness.isReady).toBe(true)
   readiness.markReady('keys https://idp')
   expect(readiness.isDegraded).toBe(false)
@@ -91,7 +91,7 @@ test('authgw_degraded is 1 per reason while it lasts, and 0 afterwards, so that 
   readiness.moveTo('ready')
   readiness.markDegraded('token a', 'idp_unreachable')
   readiness.markDegraded('token b', 'idp_unreachable')
-  readiness.markDegraded('keys', 'Not A Token: https://idp')
+  readiness.markDegraded('keys', 'Not A Token: https://idp' as ReadinessReason)
   const scrape = async (): Promise<unknown> => {
     const parsed = parsePrometheusText(await metrics.render())
     const degraded = parsed

@@ -44,7 +44,7 @@ test('liveness and start-up depend on nobody else: not on the provider, not on t
   ]
   expect(await statuses()).toEqual([200, 503])
   readiness.moveTo('ready')
-  readiness.markUnready('keys', 'keys_unavailable')
+  readiness.markUnready('keys', 'keys_never_loaded')
   expect(await statuses()).toEqual([200, 200])
   readiness.moveTo('draining')
   expect(await statuses()).toEqual([200, 200])
@@ -54,10 +54,10 @@ test('/readyz follows readiness, and names the class of the cause', async () => 
   expect(await ask('/readyz')).toMatchObject({ status: 503, body: 'starting\n' })
   readiness.moveTo('ready')
   expect(await ask('/readyz')).toMatchObject({ status: 200, body: 'ready\n' })
-  readiness.markUnready('keys https://internal-idp', 'keys_unavailable', 'fetch failed')
+  readiness.markUnready('keys https://internal-idp', 'keys_never_loaded', 'fetch failed')
   expect(await ask('/readyz', FROM_OUTSIDE)).toMatchObject({
     status: 503,
-    body: 'not ready: keys_unavailable\n',
+    body: 'not ready: keys_never_loaded\n',
   })
   readiness.moveTo('draining')
   expect(await ask('/readyz')).toMatchObject({ status: 503, body: 'draining\n' })
@@ -67,7 +67,7 @@ test('/readyz?verbose tells each condition, how long it has lasted, and why', as
   readiness.moveTo('ready')
   readiness.markReady('listener')
   readiness.markDegraded('token default', 'idp_unreachable', `connect refused with ${SECRET}`)
-  readiness.markUnready('keys https://idp', 'keys_unavailable')
+  readiness.markUnready('keys https://idp', 'keys_never_loaded')
   await clock.advance(125_000)
   const { status, body } = await ask('/readyz?verbose')
   expect(status).toBe(503)
@@ -75,8 +75,8 @@ test('/readyz?verbose tells each condition, how long it has lasted, and why', as
     '[+] life cycle: ready for 2 min',
     '[+] listener: ok for 2 min',
     '[~] token default: degraded: idp_unreachable for 2 min: connect refused with [redacted]',
-    '[-] keys https://idp: not ready: keys_unavailable for 2 min',
-    'readyz: not ready: keys_unavailable',
+    '[-] keys https://idp: not ready: keys_never_loaded for 2 min',
+    'readyz: not ready: keys_never_loaded',
     '',
   ])
 })

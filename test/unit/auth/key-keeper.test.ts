@@ -500,7 +500,7 @@ test('a local file in place of the network: read at the start, every 30 s, and w
   expect(made.keeper.state.failure).toBe('idp_malformed')
   made.files.delete('/etc/keys.json')
   await made.keeper.reload()
-  expect(made.keeper.state.failure).toBe('keys_unavailable')
+  expect(made.keeper.state.failure).toBe('keys_unreadable')
   made.files.set('/etc/keys.json', Buffer.alloc(1_048_577, ' '))
   await made.keeper.reload()
   expect(made.keeper.state.failure).toBe('idp_malformed')

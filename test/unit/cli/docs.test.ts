@@ -2,8 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { READINESS_REASONS } from '../../../src/admin/index.ts'
 import { REFUSAL_REASONS } from '../../../src/auth/index.ts'
-import { CREDENTIAL_ERRORS, FAULTS, TRANSPORT_ERRORS } from '../../../src/base/index.ts'
+import { CREDENTIAL_ERRORS, FAULTS, TRANSPORT_ERRORS, type Explanation } from '../../../src/base/index.ts'
 import { PAGES, runRenderDocs } from '../../../src/cli/docs.ts'
 import { limitKeys } from '../../../src/config/index.ts'
 import { LIMITS } from '../../../src/h2/index.ts'
@@ -28,12 +29,32 @@ test.each<[string, object]>([
   ['Refusals', REFUSAL_REASONS],
   ['Answers of authgw itself', RELAY_REASONS],
   ['Credentials and keys', CREDENTIAL_ERRORS],
+  ['Readiness', READINESS_REASONS],
   ['Connections', TRANSPORT_ERRORS],
   ['Protocol faults', FAULTS],
 ])('docs/errors.md has a heading for every code under "%s", and none besides', (heading, table) => {
   const part = partOf(pageOf('docs/errors.md'), heading)
   const found = [...part.matchAll(/^### `([^`]+)`\n\n(.+)$/gm)].map((match) => match[1])
   expect(found).toEqual(Object.keys(table))
+})
+
+test.each<[string, Readonly<Record<string, Explanation>>]>([
+  ['Refusals', REFUSAL_REASONS],
+  ['Credentials and keys', CREDENTIAL_ERRORS],
+  ['Readiness', READINESS_REASONS],
+  ['Connections', TRANSPORT_ERRORS],
+])('every word under "%s" has a cause and a remedy, both whole sentences', (heading, table) => {
+  const part = partOf(pageOf('docs/errors.md'), heading)
+  for (const [word, { cause, remedy }] of Object.entries(table)) {
+    expect([word, cause]).toEqual([word, expect.stringMatching(/^\S.{8,}\.$/)])
+    expect([word, remedy]).toEqual([word, expect.stringMatching(/^[A-Z`].{6,}\.$/)])
+    expect(part).toContain(`### \`${word}\`\n\n${cause}\n\n**What to do.** ${remedy}`)
+  }
+})
+
+test('docs/errors.md has no heading twice', () => {
+  const found = [...pageOf('docs/errors.md').matchAll(/^#+ (.+)$/gm)].map((match) => match[1])
+  expect(found.filter((heading, at) => found.indexOf(heading) !== at)).toEqual([])
 })
 
 test('an answer of the relay is explained with its status, its text, when to try again and what to do', () => {
