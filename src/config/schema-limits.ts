@@ -119,7 +119,7 @@ export const limitsSection = section(
       2 ** 31 - 1,
     ).prefault(2 ** 30),
     max_held_size: size(
-      'Octets held in all; above, windows shrink and then calls are refused.',
+      'Octets held in all, with the memory that they pin; above, windows shrink and then calls are refused.',
       2 ** 20,
     ).prefault('48MiB'),
     max_replay_size: size(
