@@ -3,6 +3,7 @@
  * Floor 7; knows neither the admin endpoint nor who owns tokens, keys and certificates.
  */
 import type { Config } from '../config/index.ts'
+import { EbbWatch, ProcessMemory } from '../net/index.ts'
 import type { Logger } from '../telemetry/index.ts'
 import { createControlPlane, type ControlPlane } from './control-plane.ts'
 import { drain } from './lifecycle.ts'
@@ -27,6 +28,7 @@ export class Gateway {
   readonly #machine: Machine
   readonly #config: Config
   #controlPlane: ControlPlane | null = null
+  #ebb: EbbWatch | null = null
 
   private constructor(machine: Machine, config: Config) {
     this.#machine = machine
@@ -52,7 +54,9 @@ export class Gateway {
   /** Binds the listeners and begins to dial. @throws TransportError when an address cannot be bound */
   async start(): Promise<void> {
     for (const role of this.roles) await role.start()
-    this.#machine.readiness.moveTo('ready')
+    const { clock, log, netStats, readiness } = this.#machine
+    this.#ebb = new EbbWatch({ clock, log, stats: netStats, memory: new ProcessMemory() })
+    readiness.moveTo('ready')
   }
 
   /** Where the roles listen, by name. */
@@ -92,6 +96,7 @@ export class Gateway {
 
   /** Ends everything now. */
   async close(): Promise<void> {
+    this.#ebb?.stop()
     await Promise.all(this.roles.map((role) => role.close()))
   }
 }
