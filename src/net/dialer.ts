@@ -259,8 +259,20 @@ class Dial {
     if (this.#isDone) return
     this.#isDone = true
     this.#timer?.cancel()
+    if (this.#isConnected && this.#options.tls !== null) this.#countHandshake(error)
     this.#socket?.destroy()
     this.#onOutcome(error)
+  }
+
+  /** TCP stood, TLS did not. */
+  #countHandshake({ code }: TransportError): void {
+    const { stats } = this.#options
+    if (code === 'local_close') return
+    if (code === 'connect_timeout') stats.egressHandshakesTimedOut++
+    else if (code === 'peer_name') stats.egressNamesRefused++
+    else if (code === 'alpn') stats.egressAlpnRefused++
+    else if ((this.#socket as TLSSocket).authorizationError) stats.egressCertificatesRefused++
+    else stats.egressHandshakesFailed++
   }
 
   #secure(tls: DialTls, target: DialTarget): TLSSocket {

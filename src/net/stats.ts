@@ -33,6 +33,15 @@ export class NetStats {
   peersUntrusted = 0
   /** Live peers closed: their certificate has reached its notAfter. */
   peersExpired = 0
+  /** TLS handshakes with an upstream: broken off by either side, or refused by an alert. */
+  egressHandshakesFailed = 0
+  egressHandshakesTimedOut = 0
+  /** Certificates of an upstream that did not verify. */
+  egressCertificatesRefused = 0
+  /** Certificates of an upstream for another name, or with none that is on the `allowed_sans` list. */
+  egressNamesRefused = 0
+  /** Upstreams that spoke TLS without ALPN `h2`. */
+  egressAlpnRefused = 0
   egressOpen = 0
   egressDials = 0
   egressDialsFailed = 0

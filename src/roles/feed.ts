@@ -116,6 +116,11 @@ export function feedMachine(machine: Machine): void {
     emit({ leg: 'ingress', reason: 'certificate_refused' }, netStats.certificatesRefused)
     emit({ leg: 'ingress', reason: 'name_refused' }, netStats.namesRefused)
     emit({ leg: 'ingress', reason: 'alpn' }, netStats.alpnRefused)
+    emit({ leg: 'egress', reason: 'failed' }, netStats.egressHandshakesFailed)
+    emit({ leg: 'egress', reason: 'timed_out' }, netStats.egressHandshakesTimedOut)
+    emit({ leg: 'egress', reason: 'certificate_refused' }, netStats.egressCertificatesRefused)
+    emit({ leg: 'egress', reason: 'name_refused' }, netStats.egressNamesRefused)
+    emit({ leg: 'egress', reason: 'alpn' }, netStats.egressAlpnRefused)
   })
   metrics.addFamily('authgw_connections_refused_total', (emit) => {
     emit({ reason: 'total' }, netStats.refusedByTotal)
@@ -142,6 +147,14 @@ export function feedGate(metrics: Metrics, stats: GateStats): void {
   metrics.addCounter('authgw_cache_misses_total', { cache: 'token' }, () => stats.tokenMisses)
   metrics.addCounter('authgw_cache_hits_total', { cache: 'negative' }, () => stats.rejectionHits)
   metrics.addCounter('authgw_cache_hits_total', { cache: 'verdict' }, () => stats.verdictHits)
+  // A call asks for a verdict, then whether its token was refused, then whether it was verified, until one answers.
+  const tokenLookups = (): number => stats.tokenHits + stats.tokenMisses
+  metrics.addCounter('authgw_cache_misses_total', { cache: 'negative' }, tokenLookups)
+  metrics.addCounter(
+    'authgw_cache_misses_total',
+    { cache: 'verdict' },
+    () => stats.rejectionHits + tokenLookups(),
+  )
   metrics.addCounter('authgw_policy_findings_total', { finding: 'dry_run' }, () => stats.dryRunDenials)
   metrics.addCounter('authgw_policy_findings_total', { finding: 'audit' }, () => stats.audited)
   metrics.addCounter('authgw_token_oddities_total', { kind: 'clock_skew' }, () => stats.clockSkew)

@@ -278,6 +278,7 @@ describe('a TLS dial', () => {
     expect(error?.message).toContain('the certificate is not for "127.0.0.1"')
     expect(error?.message).toContain('it names DNS:gateway.example.org')
     expect(error?.message).toContain('set server_name_override')
+    expect(net.stats).toMatchObject({ egressNamesRefused: 1, egressHandshakesFailed: 0 })
     await greet(
       await net.connected(
         await net.dialer(port, net.pki.client, { serverNameOverride: 'gateway.example.org' }),
@@ -315,6 +316,7 @@ describe('a TLS dial', () => {
     )
     expect(error?.code).toBe('tls_handshake')
     expect(error?.message).toContain('ca_file')
+    expect(net.stats).toMatchObject({ egressCertificatesRefused: 1, egressHandshakesFailed: 0 })
   })
 
   test('refuses an expired server', async () => {
@@ -350,6 +352,7 @@ describe('a TLS dial', () => {
     const other = await net.refusal(await net.dialer((silent.address() as { port: number }).port))
     expect(other?.code).toBe('alpn')
     expect(other?.message).toContain('with no ALPN')
+    expect(net.stats.egressAlpnRefused).toBe(2)
   })
 
   test('ends in time when the server does not go on with the handshake', async () => {
@@ -364,6 +367,7 @@ describe('a TLS dial', () => {
     const error = await net.refusal(await net.dialer((server.address() as { port: number }).port))
     expect(error).toMatchObject({ code: 'connect_timeout' })
     expect(error?.message).toContain('the TLS handshake was not finished within 2000 ms')
+    expect(net.stats).toMatchObject({ egressHandshakesTimedOut: 1, egressHandshakesFailed: 0 })
     expect(performance.now() - startMs).toBeLessThan(4_000)
   })
 

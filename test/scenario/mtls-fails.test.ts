@@ -48,6 +48,8 @@ test('a control plane whose certificate has expired: the workload puts calls off
     retrySeconds: 1,
     reason: 'egress_unreachable',
   })
+  const refused = { leg: 'egress', reason: 'certificate_refused' }
+  expect(await stage.metric('authgw_tls_handshake_failures_total', refused)).toBeGreaterThanOrEqual(1)
 })
 
 test('a workload whose certificate nobody trusts: it puts calls off, and says why in its log', async () => {

@@ -65,6 +65,9 @@ test('one signature for many calls: the caches say so', async () => {
   // At both gateways, by the head of the call or by its token.
   expect(grown.at(-1)).toBeGreaterThanOrEqual(20)
   expect(await stage.metric('authgw_cache_misses_total', { cache: 'token' })).toBe(1)
+  // The first call found nothing in any of the three; that is all that was ever missed.
+  for (const cache of ['verdict', 'negative'])
+    expect(await stage.metric('authgw_cache_misses_total', { cache })).toBe(1)
   expect(await stage.metric('authgw_signature_checks_waiting')).toBe(0)
   // The caller’s to the workload, and the workload’s to the control plane at both of its ends; the upstream’s.
   expect(await stage.metric('authgw_connections_total', { leg: 'ingress' })).toBe(2)
