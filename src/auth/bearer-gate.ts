@@ -18,7 +18,7 @@ import type { Policy } from './policy/policy.ts'
 import { calledMethod } from './policy/subject.ts'
 import { MAX_WAIT_MS, Provider } from './provider.ts'
 import { refusal, type RefusalDetails, type RuledRefusal } from './refusal.ts'
-import { GateStats } from './stats.ts'
+import { GateStats, OTHER_ISSUER } from './stats.ts'
 import { mintPermit, type Permit, type Refusal, type RefusalReason, type Verdict } from './verdict.ts'
 
 /** RetryInfo of a call whose token has just expired, in seconds (row 9a). */
@@ -103,7 +103,7 @@ export class BearerGate implements Gate {
     const rejected = this.#caches.rejected(`${hash} ${peerName(call.peer)}`, this.#epoch, nowMs)
     if (rejected !== null) {
       this.stats.rejectionHits++
-      return this.#refuse(call, rejected.reason, this.#finalDetails())
+      return this.#refuse(call, rejected.reason, { ...this.#finalDetails(), issuer: rejected.issuer })
     }
     return this.#examine(call, hash, token, nowMs)
   }
@@ -326,6 +326,7 @@ export class BearerGate implements Gate {
     if (FINAL.has(reason) || reason === 'token_signature')
       this.#caches.keepRejected(`${hash} ${peerName(call.peer)}`, {
         reason,
+        issuer: this.#issuerOf({ parsed }),
         epoch: this.#epoch,
         keptUntilMs: this.#clock.nowMs() + REJECTION_MS,
       })
@@ -348,13 +349,20 @@ export class BearerGate implements Gate {
   #count<T extends Permit | RuledRefusal>(call: CallFacts, verdict: T, about: About): T {
     if (verdict.kind === 'permit') this.stats.accepted++
     else {
-      this.stats.refused[verdict.reason]++
+      this.stats.refuse(verdict.reason, about.issuer ?? this.#issuerOf(about))
       this.#denials.write(callerOf(call, about), verdict.reason, 'a call is denied', {
         status: verdict.status,
         ...(verdict.rule === undefined ? {} : { rule: verdict.rule }),
       })
     }
     return verdict
+  }
+
+  /** The issuer that a refusal is counted under; empty where the token names none, or could not be read. */
+  #issuerOf({ principal, parsed }: About): string {
+    const issuer = principal?.issuer ?? (parsed ? (ownMember(parsed.claims, 'iss') ?? '') : '')
+    if (issuer === '') return ''
+    return typeof issuer === 'string' && this.#providers.has(issuer) ? issuer : OTHER_ISSUER
   }
 
   #noteLifetime(call: CallFacts, claims: TokenClaims, kid: string | null): void {
@@ -400,6 +408,8 @@ interface About {
   readonly parsed?: ParsedToken | null
   readonly principal?: DeniedCaller['principal']
   readonly kid?: string | null
+  /** As it is counted; found out from the others when left out. */
+  readonly issuer?: string
 }
 
 function callerOf(call: CallFacts, about: About): DeniedCaller {

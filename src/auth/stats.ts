@@ -4,6 +4,9 @@
  */
 import { REFUSAL_REASONS, type RefusalReason } from './verdict.ts'
 
+/** Stands for every issuer that no provider is configured for: a caller must not choose our label values. */
+export const OTHER_ISSUER = '_OTHER'
+
 /** What a gate has done since it was made. Every field only grows, but `verificationsActive` and `verificationsWaiting`. */
 export class GateStats {
   /** Calls that were given a permit. */
@@ -13,6 +16,8 @@ export class GateStats {
     RefusalReason,
     number
   >
+  /** Of those, the ones whose token names an issuer: of a configured provider, or OTHER_ISSUER. */
+  readonly refusedByIssuer = new Map<string, Map<RefusalReason, number>>()
   /** Calls answered from the cache of verdicts. */
   verdictHits = 0
   /** Calls whose token was in the cache of verified tokens. */
@@ -41,4 +46,13 @@ export class GateStats {
   claimsTooLong = 0
   /** Defects of our own that were caught here; each cost one call. */
   bugs = 0
+
+  /** Counts a refused call. @param issuer empty where the token names none */
+  refuse(reason: RefusalReason, issuer: string): void {
+    this.refused[reason]++
+    if (issuer === '') return
+    let counts = this.refusedByIssuer.get(issuer)
+    if (counts === undefined) this.refusedByIssuer.set(issuer, (counts = new Map<RefusalReason, number>()))
+    counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  }
 }

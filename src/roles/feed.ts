@@ -140,7 +140,13 @@ export function feedMachine(machine: Machine): void {
 /** The gate of the control plane. */
 export function feedGate(metrics: Metrics, stats: GateStats): void {
   metrics.addFamily('authgw_decisions_total', (emit) => {
-    for (const [reason, count] of Object.entries(stats.refused))
+    const nameless: Record<string, number> = { ...stats.refused }
+    for (const [issuer, counts] of stats.refusedByIssuer)
+      for (const [reason, count] of counts) {
+        nameless[reason]! -= count
+        emit({ decision: 'refuse', reason, issuer }, count)
+      }
+    for (const [reason, count] of Object.entries(nameless))
       emit({ decision: 'refuse', reason, issuer: '' }, count)
   })
   metrics.addCounter('authgw_cache_hits_total', { cache: 'token' }, () => stats.tokenHits)

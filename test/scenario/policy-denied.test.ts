@@ -21,6 +21,9 @@ test('without rules only OTLP Export passes: other methods are denied for good',
       reason: 'policy_denied',
       message: `policy ${rule} denied`,
     })
+  const denied = { decision: 'refuse', reason: 'policy_denied' }
+  expect(await stage.metric('authgw_decisions_total', { ...denied, issuer: stage.proxy.url })).toBe(2)
+  expect(await stage.metric('authgw_decisions_total', denied)).toBe(2)
 })
 
 test('OTel-Arrow is not served unless a rule names it: its exporter falls back to OTLP', async () => {

@@ -29,6 +29,8 @@ export interface VerifiedToken {
 /** A token that no passing of time can mend. */
 export interface RejectedToken {
   readonly reason: RefusalReason
+  /** As it is counted: empty where the token names none. */
+  readonly issuer: string
   /** Of all keys and the policy together; a change makes the entry worthless. */
   readonly epoch: number
   /** Monotonic ms. */

@@ -202,6 +202,28 @@ test('row 10: a valid token without the right is PERMISSION_DENIED, cached, unde
   expect(gate.stats.refused.policy_denied).toBe(2)
 })
 
+test('refusals are counted by issuer: of a configured provider, of any other, or of none', async () => {
+  const { gate, issuer, call } = await gateBench()
+  const counts = () =>
+    Object.fromEntries([...gate.stats.refusedByIssuer].map(([name, of]) => [name, [...of]]))
+  const wrong = await issuer.mint({ claims: { aud: 'x' } })
+  const stranger = await issuer.mint({ claims: { iss: 'https://chosen-by-the-caller.example' } })
+  const good = await issuer.mint()
+  // Twice each: the second time from the negative cache, or from that of verdicts.
+  for (const token of [wrong, stranger, wrong, stranger, 'not.a.token', await issuer.forge()])
+    refused(await gate.admit(call(token)))
+  for (const path of ['/a.B/C', '/a.B/C']) refused(await gate.admit(call(good, { path })))
+  expect(counts()).toEqual({
+    [issuer.issuer]: [
+      ['token_audience', 2],
+      ['token_signature', 1],
+      ['policy_denied', 2],
+    ],
+    _OTHER: [['token_issuer', 2]],
+  })
+  expect(gate.stats.refused).toMatchObject({ token_malformed: 1, token_audience: 2, policy_denied: 2 })
+})
+
 test('an OTel-Arrow method that no rule names is UNIMPLEMENTED, so that its exporter falls back to OTLP', async () => {
   const { gate, issuer, call } = await gateBench()
   const token = await issuer.mint()

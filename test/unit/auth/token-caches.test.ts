@@ -19,13 +19,13 @@ test('each cache holds 4096 entries, and lets those go that were not used for lo
   const caches = new TokenCaches()
   for (let number = 0; number < MAX_CACHED_TOKENS; number++) {
     caches.keepVerified(`v${number}`, verified(1_000))
-    caches.keepRejected(`r${number}`, { reason: 'token_signature', epoch: 1, keptUntilMs: 1_000 })
+    caches.keepRejected(`r${number}`, { reason: 'token_signature', issuer: '', epoch: 1, keptUntilMs: 1_000 })
   }
   expect(MAX_CACHED_TOKENS).toBe(4_096)
   expect(caches.size).toBe(8_192)
   expect(caches.verified('v0', 0)).not.toBeNull()
   caches.keepVerified('one more', verified(1_000))
-  caches.keepRejected('one more', { reason: 'token_alg', epoch: 1, keptUntilMs: 1_000 })
+  caches.keepRejected('one more', { reason: 'token_alg', issuer: '', epoch: 1, keptUntilMs: 1_000 })
   expect(caches.size).toBe(8_192)
   expect(caches.verified('v0', 0)).not.toBeNull()
   expect(caches.verified('v1', 0)).toBeNull()
@@ -43,7 +43,7 @@ test('an entry that has outlived itself is gone when it is met', () => {
 
 test('a rejection says nothing once keys or policy have changed', () => {
   const caches = new TokenCaches()
-  caches.keepRejected('token', { reason: 'token_audience', epoch: 7, keptUntilMs: 10_000 })
+  caches.keepRejected('token', { reason: 'token_audience', issuer: '', epoch: 7, keptUntilMs: 10_000 })
   expect(caches.rejected('token', 7, 0)).not.toBeNull()
   expect(caches.rejected('token', 8, 0)).toBeNull()
 })
