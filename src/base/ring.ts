@@ -3,16 +3,20 @@
  * Floor 0; knows nothing of what it holds.
  */
 
+/** Slots of a ring that never held anything: connections and streams have several. Never written. */
+const NO_SLOTS: readonly null[] = []
+
 /** A first-in first-out queue. Keeps its capacity; freed slots are set to null so that nothing is pinned. */
 export class Ring<T extends object> {
-  /** Capacity is a power of two. `0 <= head < slots.length`, `0 <= length <= slots.length`. */
-  #slots: (T | null)[]
+  /** Capacity is 0 or a power of two. `0 <= head < slots.length` unless empty, `0 <= length <= slots.length`. */
+  #slots = NO_SLOTS as (T | null)[]
+  readonly #firstCapacity: number
   #head = 0
   length = 0
 
-  /** @param capacity a power of two; default 8 */
+  /** @param capacity of the ring once it holds something: a power of two; default 8 */
   constructor(capacity = 8) {
-    this.#slots = Array.from({ length: capacity }, () => null)
+    this.#firstCapacity = capacity
   }
 
   push(item: T): void {
@@ -60,7 +64,8 @@ export class Ring<T extends object> {
   }
 
   #grow(): void {
-    const slots: (T | null)[] = Array.from({ length: this.#slots.length * 2 }, () => null)
+    const capacity = Math.max(this.#firstCapacity, this.#slots.length * 2)
+    const slots: (T | null)[] = Array.from({ length: capacity }, () => null)
     for (let i = 0; i < this.length; i++) slots[i] = this.at(i)
     this.#slots = slots
     this.#head = 0

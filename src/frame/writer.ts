@@ -13,10 +13,16 @@ export const MAX_COPIED_BYTES = 2_048
 /** Octets of a slab once a connection is busy. */
 const DEFAULT_SLAB_BYTES = 65_536
 
-/** Octets of a connection's first slab: enough for the SETTINGS exchange and a few calls. */
-const FIRST_SLAB_BYTES = 4_096
+/**
+ * Octets of a connection's first slab, and of the first one after it was idle: enough for the SETTINGS exchange and some
+ * PINGs. What is let go stays a hole in the C library's heap between what other idle connections keep.
+ */
+const FIRST_SLAB_BYTES = 256
 
-/** Each slab is this many times the one before, up to the full size. */
+/** Octets of the second: enough for a few calls. */
+const SECOND_SLAB_BYTES = 4_096
+
+/** Each further slab is this many times the one before, up to the full size. */
 const SLAB_GROWTH = 4
 
 /** Octets of the longest debug text in GOAWAY: our own texts are one sentence. */
@@ -243,10 +249,17 @@ export class FrameWriter {
   #reserve(bytes: number): void {
     if (this.#slab.length - this.#at >= bytes) return
     this.#sealView()
+    // What does not fit a first slab is a call: it gets one for a few.
+    if (bytes > this.#nextSlabBytes && this.#nextSlabBytes < SECOND_SLAB_BYTES) this.#growNext()
     this.#slab = Buffer.allocUnsafeSlow(Math.max(this.#nextSlabBytes, bytes))
-    this.#nextSlabBytes = Math.min(this.#nextSlabBytes * SLAB_GROWTH, this.#maxSlabBytes)
+    this.#growNext()
     this.#at = 0
     this.#viewStart = 0
+  }
+
+  #growNext(): void {
+    const grownBytes = Math.max(this.#nextSlabBytes * SLAB_GROWTH, SECOND_SLAB_BYTES)
+    this.#nextSlabBytes = Math.min(grownBytes, this.#maxSlabBytes)
   }
 
   /** Makes what was written into the slab since the last view a part of its own. */

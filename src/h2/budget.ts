@@ -80,13 +80,14 @@ const MAX_HONEST_PINGS = 100_000
 /** The budgets of one connection: what a peer may do in the odd and the small before it is told to calm down. */
 export class PeerBudget {
   readonly #limits: H2Limits
-  readonly #glitches: TokenBucket
-  readonly #earlyResets: TokenBucket
-  readonly #sentResets: TokenBucket
-  readonly #strayData: TokenBucket
-  readonly #emptyData: TokenBucket
-  readonly #settingsFrames: TokenBucket
-  readonly #idlePings: TokenBucket
+  // Buckets are full until their first use, and made then: most connections are idle and honest.
+  #glitches: TokenBucket | null = null
+  #earlyResets: TokenBucket | null = null
+  #sentResets: TokenBucket | null = null
+  #strayData: TokenBucket | null = null
+  #emptyData: TokenBucket | null = null
+  #settingsFrames: TokenBucket | null = null
+  #idlePings: TokenBucket | null = null
   #smallData: number
   /** Count of turns when the small-DATA budget was first seen overdrawn; -1 while it is not. */
   #overdrawnAtFlush = -1
@@ -95,15 +96,8 @@ export class PeerBudget {
   #priorities: number
   #strayFrames = STRAY_FRAMES_PER_STREAM
 
-  constructor(limits: H2Limits, nowMs: number) {
+  constructor(limits: H2Limits) {
     this.#limits = limits
-    this.#glitches = new TokenBucket(limits.glitches, limits.glitchesPerSecond, nowMs)
-    this.#earlyResets = new TokenBucket(limits.earlyResets, limits.earlyResetsPerSecond, nowMs)
-    this.#sentResets = new TokenBucket(limits.egressResets, limits.egressResetsPerSecond, nowMs)
-    this.#strayData = new TokenBucket(limits.smallDataBudget, limits.smallDataBudget / 8, nowMs)
-    this.#emptyData = new TokenBucket(limits.emptyDataFrames, 1, nowMs)
-    this.#settingsFrames = new TokenBucket(limits.settingsFrames, limits.settingsFrames / 60, nowMs)
-    this.#idlePings = new TokenBucket(limits.idlePingsPerSecond, limits.idlePingsPerSecond, nowMs)
     this.#smallData = limits.smallDataBudget
     this.#windowUpdates = limits.windowUpdatesPerWork
     this.#priorities = limits.priorityFrames
@@ -111,26 +105,38 @@ export class PeerBudget {
 
   /** Whether three quarters of the glitches are used: time to drain politely. */
   get isStrained(): boolean {
-    return this.#glitches.level < this.#limits.glitches / 4
+    return this.#glitches !== null && this.#glitches.level < this.#limits.glitches / 4
   }
 
   glitch(count: number, nowMs: number): boolean {
+    const { glitches, glitchesPerSecond } = this.#limits
+    this.#glitches ??= new TokenBucket(glitches, glitchesPerSecond, nowMs)
     return this.#glitches.take(count, nowMs)
   }
   earlyReset(nowMs: number): boolean {
+    const { earlyResets, earlyResetsPerSecond } = this.#limits
+    this.#earlyResets ??= new TokenBucket(earlyResets, earlyResetsPerSecond, nowMs)
     return this.#earlyResets.take(1, nowMs)
   }
   /** We sent RST_STREAM: false when so many went out that the peer may soon take us for an attacker. */
   resetSent(nowMs: number): boolean {
-    return this.#sentResets.take(1, nowMs) && this.#sentResets.level >= this.#limits.egressResets / 4
+    const bucket = this.#sentResetBucket(nowMs)
+    return bucket.take(1, nowMs) && bucket.level >= this.#limits.egressResets / 4
   }
   /** Whether the peer would still bear a reset of ours. */
   bearsReset(nowMs: number): boolean {
-    const hasOne = this.#sentResets.take(1, nowMs)
-    if (hasOne) this.#sentResets.refund(1)
+    const bucket = this.#sentResetBucket(nowMs)
+    const hasOne = bucket.take(1, nowMs)
+    if (hasOne) bucket.refund(1)
     return hasOne
   }
+  #sentResetBucket(nowMs: number): TokenBucket {
+    const { egressResets, egressResetsPerSecond } = this.#limits
+    return (this.#sentResets ??= new TokenBucket(egressResets, egressResetsPerSecond, nowMs))
+  }
   settingsFrame(nowMs: number): boolean {
+    const { settingsFrames } = this.#limits
+    this.#settingsFrames ??= new TokenBucket(settingsFrames, settingsFrames / 60, nowMs)
     return this.#settingsFrames.take(1, nowMs)
   }
 
@@ -151,7 +157,9 @@ export class PeerBudget {
   /** A DATA frame came: false when it is an empty one too many. */
   dataFrame(lengthBytes: number, isEnd: boolean, nowMs: number): boolean {
     this.#explainPings(1)
-    return lengthBytes > 0 || isEnd || this.#emptyData.take(1, nowMs)
+    if (lengthBytes > 0 || isEnd) return true
+    this.#emptyData ??= new TokenBucket(this.#limits.emptyDataFrames, 1, nowMs)
+    return this.#emptyData.take(1, nowMs)
   }
 
   /** Charges what a small frame costs while it waits. */
@@ -179,7 +187,10 @@ export class PeerBudget {
 
   /** DATA came on a stream that we ended: false when small frames go on long after the peer must know. */
   strayData(overheadBytes: number, nowMs: number): boolean {
-    return overheadBytes === 0 || this.#strayData.take(overheadBytes, nowMs)
+    if (overheadBytes === 0) return true
+    const { smallDataBudget } = this.#limits
+    this.#strayData ??= new TokenBucket(smallDataBudget, smallDataBudget / 8, nowMs)
+    return this.#strayData.take(overheadBytes, nowMs)
   }
 
   /** A frame came on a stream that is over: false when streams that crossed do not explain it, nor the glitches. */
@@ -188,12 +199,12 @@ export class PeerBudget {
       this.#strayFrames--
       return true
     }
-    return this.#glitches.take(1, nowMs)
+    return this.glitch(1, nowMs)
   }
 
   /** A frame came that says nothing: an unknown type, an answer to nothing, another GOAWAY. */
   idleFrame(nowMs: number): boolean {
-    return this.#idlePings.take(1, nowMs) || this.#glitches.take(1, nowMs)
+    return this.#idlePing(nowMs) || this.glitch(1, nowMs)
   }
 
   windowUpdate(): boolean {
@@ -209,7 +220,13 @@ export class PeerBudget {
       this.#honestPings--
       return true
     }
-    return this.#idlePings.take(1, nowMs) || this.#glitches.take(1, nowMs)
+    return this.#idlePing(nowMs) || this.glitch(1, nowMs)
+  }
+
+  #idlePing(nowMs: number): boolean {
+    const { idlePingsPerSecond } = this.#limits
+    this.#idlePings ??= new TokenBucket(idlePingsPerSecond, idlePingsPerSecond, nowMs)
+    return this.#idlePings.take(1, nowMs)
   }
 
   #explainPings(frameCount: number): void {

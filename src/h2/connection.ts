@@ -82,7 +82,7 @@ export class H2Connection {
     this.limits = limits
     this.stats = options.stats
     this.held = options.held
-    this.budget = new PeerBudget(limits, this.turn.nowMs)
+    this.budget = new PeerBudget(limits)
     this.decoder = new HpackDecoder({
       // RFC 9113 §6.5.3: until our SETTINGS are acknowledged the initial value is in force.
       maxTableBytes: Math.max(limits.headerTableBytes, DEFAULT_HEADER_TABLE_SIZE),

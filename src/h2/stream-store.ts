@@ -23,7 +23,8 @@ export const UNKNOWN_SKIPPED = 3
 /** Streams by identifier. */
 export class StreamStore {
   readonly #live = new StreamTable()
-  readonly #resetByUs = new Set<number>()
+  /** Null before the first. */
+  #resetByUs: Set<number> | null = null
   /** Up to here identifiers fell out of `resetByUs`: a closed one may have been ended by us. */
   #blurredUpTo = 0
   #gaps: (readonly [from: number, below: number])[] = []
@@ -60,10 +61,11 @@ export class StreamStore {
 
   /** Remembers that we ended `id` while the peer may still be sending on it. */
   rememberReset(id: number): void {
-    this.#resetByUs.add(id)
-    if (this.#resetByUs.size > MAX_REMEMBERED_RESETS) {
-      for (const oldest of this.#resetByUs) {
-        this.#resetByUs.delete(oldest)
+    const ids = (this.#resetByUs ??= new Set<number>())
+    ids.add(id)
+    if (ids.size > MAX_REMEMBERED_RESETS) {
+      for (const oldest of ids) {
+        ids.delete(oldest)
         this.#blurredUpTo = Math.max(this.#blurredUpTo, oldest)
         break
       }
@@ -72,18 +74,18 @@ export class StreamStore {
 
   /** The peer has ended `id` too: nothing of it is under way any more. */
   forgetReset(id: number): void {
-    this.#resetByUs.delete(id)
+    this.#resetByUs?.delete(id)
   }
 
   /** How many identifiers without a stream are remembered: bounded, whatever a peer does. */
   get rememberedCount(): number {
-    return this.#resetByUs.size + this.#gaps.length
+    return (this.#resetByUs?.size ?? 0) + this.#gaps.length
   }
 
   /** What an identifier stands for that `find` does not know. */
   unknown(id: number): 0 | 1 | 2 | 3 {
     if (id > this.lastOpenedId || id % 2 === 0) return UNKNOWN_IDLE
-    if (this.#resetByUs.has(id)) return UNKNOWN_RESET_BY_US
+    if (this.#resetByUs?.has(id) === true) return UNKNOWN_RESET_BY_US
     for (const [from, below] of this.#gaps) if (id >= from && id < below) return UNKNOWN_SKIPPED
     // Where memory ends the peer gets the benefit of the doubt: thousands of calls may be cancelled at once.
     return id <= this.#blurredUpTo ? UNKNOWN_RESET_BY_US : UNKNOWN_CLOSED

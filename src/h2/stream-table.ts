@@ -6,15 +6,17 @@
  */
 import type { H2Stream } from './stream.ts'
 
-/** Slots of an empty table: a power of two. A proxy's idle connection has no stream at all. */
+/** Slots after the first stream: a power of two. */
 const MIN_SLOTS = 16
+/** Slots of a table that never had a stream: an idle connection has none. Never written; two, since a probe needs a gap. */
+const NO_STREAMS: (H2Stream | null)[] = [null, null]
 
 /** Streams of one connection. At most half of the slots are in use, so that a probe ends soon. */
 export class StreamTable {
   /** Power of two; a stream lies at its home slot or, with nothing free between, after it. */
-  #slots: (H2Stream | null)[] = emptySlots(MIN_SLOTS)
-  #mask = MIN_SLOTS - 1
-  #shift = 32 - Math.log2(MIN_SLOTS)
+  #slots = NO_STREAMS
+  #mask = NO_STREAMS.length - 1
+  #shift = 32 - Math.log2(NO_STREAMS.length)
   size = 0
 
   find(id: number): H2Stream | undefined {
@@ -28,7 +30,7 @@ export class StreamTable {
 
   /** Adds a stream whose identifier is not in the table. */
   add(stream: H2Stream): void {
-    if (++this.size * 2 > this.#slots.length) this.#grow()
+    if (++this.size * 2 > this.#slots.length || this.#slots === NO_STREAMS) this.#grow()
     this.#put(stream)
   }
 
@@ -69,9 +71,9 @@ export class StreamTable {
 
   #grow(): void {
     const before = this.#slots
-    this.#slots = emptySlots(before.length * 2)
+    this.#slots = emptySlots(Math.max(MIN_SLOTS, before.length * 2))
     this.#mask = this.#slots.length - 1
-    this.#shift--
+    this.#shift = 32 - Math.log2(this.#slots.length)
     for (const stream of before) if (stream !== null) this.#put(stream)
   }
 }

@@ -10,10 +10,15 @@ export const INITIAL_TABLE_BYTES = 4096
 /** Octets that an entry counts beyond its name and value. @see RFC 7541 §4.1 */
 export const ENTRY_OVERHEAD_BYTES = 32
 
+/** Slots of a table into which nothing was inserted: most connections are idle. Never written. */
+const NO_SLOTS: (HeaderField | null)[] = []
+/** Slots after the first insertion: a power of two. */
+const MIN_SLOTS = 16
+
 /** A dynamic table: a ring of fields, the newest first by index. */
 export class DynamicTable {
-  /** Capacity is a power of two. */
-  #slots: (HeaderField | null)[]
+  /** Capacity is 0 or a power of two. */
+  #slots = NO_SLOTS
   /** `0 <= sizeBytes <= maxBytes`: the sum of the entries' sizes. */
   sizeBytes = 0
   maxBytes: number
@@ -24,7 +29,6 @@ export class DynamicTable {
 
   /** @param maxBytes bound of sizeBytes */
   constructor(maxBytes: number) {
-    this.#slots = Array.from({ length: 16 }, () => null)
     this.maxBytes = maxBytes
   }
 
@@ -60,7 +64,8 @@ export class DynamicTable {
   }
 
   #grow(): void {
-    const slots: (HeaderField | null)[] = Array.from({ length: this.#slots.length * 2 }, () => null)
+    const slotCount = Math.max(MIN_SLOTS, this.#slots.length * 2)
+    const slots: (HeaderField | null)[] = Array.from({ length: slotCount }, () => null)
     for (let index = 0; index < this.length; index++) {
       slots[(this.insertedCount - 1 - index) & (slots.length - 1)] = this.at(index)
     }

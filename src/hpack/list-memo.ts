@@ -26,14 +26,15 @@ class Entry {
 
 /** Encodings of recent lists of one connection. */
 export class ListMemo {
-  readonly #entries = new Map<HeaderList, Entry>()
+  /** Null until a list came twice. */
+  #entries: Map<HeaderList, Entry> | null = null
   readonly #candidates: HeaderList[] = []
   #candidateCount = 0
   #keptBytes = 0
 
   /** The octets that `list` gave under `version` of the table, or null. */
   find(list: HeaderList, version: number): Buffer | null {
-    const entry = this.#entries.get(list)
+    const entry = this.#entries?.get(list)
     return entry !== undefined && entry.version === version ? entry.kept.octets : null
   }
 
@@ -43,7 +44,7 @@ export class ListMemo {
    */
   store(list: HeaderList, version: number, target: Buffer, start: number, end: number): void {
     if (end - start > MAX_ENCODED_BYTES) return
-    const entry = this.#entries.get(list)
+    const entry = this.#entries?.get(list)
     if (entry !== undefined) {
       this.#keptBytes -= entry.kept.roomBytes
       entry.version = version
@@ -51,10 +52,13 @@ export class ListMemo {
       this.#keptBytes += entry.kept.roomBytes
     } else if (this.#cameBefore(list)) {
       const added = new Entry(version, target, start, end)
+      this.#entries ??= new Map<HeaderList, Entry>()
       this.#entries.set(list, added)
       this.#keptBytes += added.kept.roomBytes
     }
-    while (this.#entries.size > MAX_LISTS || this.#keptBytes > MAX_KEPT_BYTES) this.#forgetOldest()
+    const entries = this.#entries
+    if (entries === null) return
+    while (entries.size > MAX_LISTS || this.#keptBytes > MAX_KEPT_BYTES) this.#forgetOldest(entries)
   }
 
   #cameBefore(list: HeaderList): boolean {
@@ -64,9 +68,9 @@ export class ListMemo {
     return false
   }
 
-  #forgetOldest(): void {
-    for (const [list, entry] of this.#entries) {
-      this.#entries.delete(list)
+  #forgetOldest(entries: Map<HeaderList, Entry>): void {
+    for (const [list, entry] of entries) {
+      entries.delete(list)
       this.#keptBytes -= entry.kept.roomBytes
       return
     }

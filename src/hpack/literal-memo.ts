@@ -29,7 +29,8 @@ class Slot {
 
 /** The last literal under each name of one connection. */
 export class LiteralMemo {
-  readonly #slots = new Map<string, Slot>()
+  /** Null before the first literal: an idle connection has none. */
+  #slots: Map<string, Slot> | null = null
   #keptBytes = 0
   /** The slot of the name that find() was last asked for; store() always follows it, for the same name. */
   #found: Slot | undefined = undefined
@@ -43,7 +44,7 @@ export class LiteralMemo {
     start: number,
     end: number,
   ): HeaderField | null {
-    const slot = this.#slots.get(name)
+    const slot = this.#slots?.get(name)
     this.#found = slot
     if (slot === undefined || slot.isHuffman !== isHuffman || slot.field.indexing !== indexing) return null
     const octets = slot.kept.octets
@@ -55,9 +56,10 @@ export class LiteralMemo {
     if (end - start > MAX_VALUE_BYTES || field.name.length > MAX_NAME_BYTES) return
     const slot = this.#found
     if (slot === undefined) {
-      if (this.#slots.size === MAX_NAMES) this.#forgetAll()
+      const slots = (this.#slots ??= new Map<string, Slot>())
+      if (slots.size === MAX_NAMES) this.#forgetAll()
       const added = new Slot(field, isHuffman, block, start, end)
-      this.#slots.set(field.name, added)
+      slots.set(field.name, added)
       this.#keptBytes += added.kept.roomBytes
     } else {
       slot.field = field
@@ -71,7 +73,7 @@ export class LiteralMemo {
   }
 
   #forgetAll(): void {
-    this.#slots.clear()
+    this.#slots?.clear()
     this.#keptBytes = 0
   }
 }

@@ -22,8 +22,8 @@ export interface Visitor {
   readonly socket: Socket
   /** Under which its address is counted; null when it is not. */
   readonly address: string | null
-  /** The two ends of its TCP connection, which a TLS socket on top of it knows too. */
-  readonly ends: string
+  /** The two ends of its TCP connection, which a TLS socket on top of it knows too; empty once the handshake is done. */
+  ends: string
   readonly acceptedMs: number
 }
 
@@ -74,7 +74,7 @@ export class Admission {
       return null
     }
     if (isTls && !this.#makeRoomForHandshake()) return null
-    const visitor = { socket, address, ends: endsOf(socket), acceptedMs: this.#clock.nowMs() }
+    const visitor: Visitor = { socket, address, ends: endsOf(socket), acceptedMs: this.#clock.nowMs() }
     if (address !== null) {
       this.#countByAddress.set(address, sameAddress + 1)
       this.#counted.add(visitor)
@@ -85,7 +85,8 @@ export class Admission {
     }
     this.#openCount++
     stats.ingressOpen++
-    socket.once('close', () => {
+    // Not `once`: that keeps a wrapper for as long as the connection is open.
+    socket.on('close', () => {
       this.#openCount--
       stats.ingressOpen--
       this.release(visitor)
@@ -129,6 +130,7 @@ export class Admission {
   #endHandshake(visitor: Visitor): void {
     if (this.#pending.get(visitor.ends) !== visitor) return
     this.#pending.delete(visitor.ends)
+    visitor.ends = ''
     this.#stats.handshakesPending--
   }
 

@@ -305,6 +305,8 @@ export class Listener {
       return
     }
     let expiry: PeerExpiry | null = null
+    // The pump listens from here on; a third listener would cost each idle connection 140 octets.
+    socket.off('error', ignoreError)
     const pump = new Pump({
       socket,
       connection,

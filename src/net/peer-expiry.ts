@@ -29,10 +29,8 @@ export class PeerExpiry {
   /** Starts the timer; a certificate that has expired already closes its peer at once. */
   constructor(options: PeerExpiryOptions) {
     this.#options = options
-    this.#deadline = new Deadline((nowMs, expiry: PeerExpiry) => {
-      expiry.#onDue(nowMs)
-    }, this)
-    this.#onDue(options.turn.nowMs)
+    this.#deadline = new Deadline<PeerExpiry>(fireExpiry, this)
+    this.fire(options.turn.nowMs)
   }
 
   /** Ends the timer. */
@@ -40,7 +38,8 @@ export class PeerExpiry {
     this.#options.wheel.clear(this.#deadline)
   }
 
-  #onDue(nowMs: number): void {
+  /** The deadline has come. Only the wheel calls this. */
+  fire(nowMs: number): void {
     const { peer, pump, wheel, turn, stats } = this.#options
     const leftMs = peer.notAfterMs - turn.wallMs
     if (leftMs <= 0) {
@@ -54,4 +53,8 @@ export class PeerExpiry {
     }
     wheel.set(this.#deadline, nowMs + (this.#isNoticed ? leftMs : leftMs - EXPIRY_NOTICE_MS))
   }
+}
+
+function fireExpiry(nowMs: number, expiry: PeerExpiry): void {
+  expiry.fire(nowMs)
 }

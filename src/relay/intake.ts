@@ -128,7 +128,8 @@ export class HeadReading {
 export class Intake {
   readonly #stats: RelayStats
   readonly #isGrpcOnly: boolean
-  readonly #plans = new Map<HeaderField, HeadPlan>()
+  /** Null before the first head: an idle connection has none. */
+  #plans: Map<HeaderField, HeadPlan> | null = null
   #keptBytes = 0
 
   /** @param isGrpcOnly false lifts the 415 and path rules (an `unsafe_` option, for conformance suites) */
@@ -150,7 +151,7 @@ export class Intake {
       return known as HeadReading
     }
     const path = pathFieldOf(list)
-    let plan = path === null ? undefined : this.#plans.get(path)
+    let plan = path === null ? undefined : this.#plans?.get(path)
     if (plan !== undefined && plan.matches(list.fields)) this.#stats.memoHits++
     else plan = this.#makePlan(list, path)
     const timeout = plan.timeoutIndex < 0 ? null : list.fields[plan.timeoutIndex]!
@@ -163,7 +164,7 @@ export class Intake {
     this.#stats.memoMisses++
     const plan = new HeadPlan(list, this.#stats, this.#isGrpcOnly)
     if (path === null) return plan
-    const before = this.#plans.get(path)
+    const before = this.#plans?.get(path)
     // Metadata that differs from call to call (a trace context) makes a new plan; the verdict need not be asked for again.
     if (before !== undefined && before.permit !== null && hasSameFacts(before, plan))
       plan.usePermit(before.permit)
@@ -172,12 +173,13 @@ export class Intake {
   }
 
   #keep(path: HeaderField, plan: HeadPlan, before: HeadPlan | undefined): void {
+    const plans = (this.#plans ??= new Map<HeaderField, HeadPlan>())
     this.#keptBytes += plan.sizeBytes - (before?.sizeBytes ?? 0)
-    if (this.#plans.size >= MAX_PLANS || this.#keptBytes > MAX_KEPT_BYTES) {
-      this.#plans.clear()
+    if (plans.size >= MAX_PLANS || this.#keptBytes > MAX_KEPT_BYTES) {
+      plans.clear()
       this.#keptBytes = plan.sizeBytes
     }
-    this.#plans.set(path, plan)
+    plans.set(path, plan)
   }
 }
 

@@ -169,6 +169,9 @@ describe('buffers', () => {
     const writer = new FrameWriter()
     const small = pattern(2_048)
     const large = pattern(2_049)
+    writer.data(1, small, 0)
+    takeAll(writer)
+    writer.recycle()
     writer.settingsAck()
     writer.data(1, small, 0)
     writer.data(1, large, 0)
@@ -197,9 +200,15 @@ describe('buffers', () => {
       writer.data(1, pattern(2_000, i), 0)
       sizes.add(writer.slab.length)
     }
-    expect([...sizes]).toEqual([4_096, 16_384, 65_536])
+    expect([...sizes]).toEqual([256, 4_096, 16_384, 65_536])
     const log = readBack(takeAll(writer))
     expect(log).toHaveLength(1 + 2 * 200)
+  })
+
+  test('what is no mere SETTINGS exchange gets room for a few calls at once', () => {
+    const writer = new FrameWriter()
+    writeBlock(writer, pattern(300), 1, false, 16_384)
+    expect(writer.slab.length).toBe(4_096)
   })
 
   test('a slab size below the first one is kept to', () => {
@@ -265,7 +274,7 @@ describe('buffers', () => {
     writer.release()
     expect(writer.slab.length).toBe(0)
     writer.settingsAck()
-    expect(writer.slab.length).toBe(4_096)
+    expect(writer.slab.length).toBe(256)
   })
 
   test('take with nothing pending gives nothing', () => {

@@ -18,6 +18,15 @@ test('a stream is found until it is removed', () => {
   expect(table.size).toBe(0)
 })
 
+test('tables that never had a stream have nothing in common once one has', () => {
+  const [table, other] = [new StreamTable(), new StreamTable()]
+  other.remove(streamOf(1))
+  table.add(streamOf(1))
+  expect(other.find(1)).toBeUndefined()
+  expect(other.toArray()).toEqual([])
+  expect(new StreamTable().find(1)).toBeUndefined()
+})
+
 test('a stream that stays for ever does not make the table grow while others come and go', () => {
   const table = new StreamTable()
   const stays = streamOf(1)
