@@ -31,6 +31,8 @@ export interface FieldMeta {
   readonly noEffect?: string
   /** A value that is accepted, to go on checking with where a required one is missing. */
   readonly sample?: unknown
+  /** What holds when the key is left out and no value of its own stands for that: for the generated page. */
+  readonly fallback?: string
   /** What an editor may check, as JSON Schema. */
   readonly json?: Readonly<Record<string, unknown>>
 }
@@ -75,6 +77,12 @@ export function leaf<T>(description: string, meta: FieldMeta, read: (value: unkn
   const described = schema.describe(description)
   described.register(FIELDS, meta)
   return described
+}
+
+/** Makes a key optional that something else stands in for: `fallback` says what, in the words of the generated page. */
+export function orElse<S extends z.ZodType>(schema: S, fallback: string): z.ZodOptional<S> {
+  FIELDS.add(schema, { ...FIELDS.get(schema)!, fallback })
+  return schema.optional()
 }
 
 const mismatch = (value: unknown, meta: FieldMeta): Rejection => ({

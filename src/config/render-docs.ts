@@ -86,7 +86,8 @@ const typeOf = (shape: Shape): string => (shape.meta?.type ?? 'anything').replac
 function presence(shape: Shape): string {
   if (shape.kind !== 'leaf')
     return shape.isOptional ? '–' : shape.defaultValue === undefined ? '**required**' : ''
-  if (shape.defaultValue === undefined) return shape.isOptional ? '–' : '**required**'
+  if (shape.defaultValue === undefined)
+    return shape.isOptional ? (shape.meta?.fallback ?? '–') : '**required**'
   const { defaultValue } = shape
   if (shape.meta?.unit === 'Bytes' && typeof defaultValue === 'number' && !shape.meta.type.includes('MiB')) {
     return `\`${formatSize(defaultValue)}\``

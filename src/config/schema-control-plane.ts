@@ -4,7 +4,18 @@
  */
 import { z } from 'zod'
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../base/index.ts'
-import { choice, duration, flag, path, text, unsafeAllow, url, withoutEffect, words } from './fields.ts'
+import {
+  choice,
+  duration,
+  flag,
+  orElse,
+  path,
+  text,
+  unsafeAllow,
+  url,
+  withoutEffect,
+  words,
+} from './fields.ts'
 import { section } from './section.ts'
 import { listenSection, upstreamSection } from './schema-grpc.ts'
 import { policySection } from './schema-policy.ts'
@@ -30,17 +41,18 @@ const providerSection = section(
     public_keys_file: path(
       'File with the issuer’s key set (JWKS), watched; in place of fetching it.',
     ).optional(),
-    jwks_uri: url('Where the key set is, in place of discovery.').optional(),
-    discovery_url: url(
-      'Where the discovery document is, when the issuer is reached under another name.',
-    ).optional(),
+    jwks_uri: orElse(url('Where the key set is, in place of discovery.'), 'from discovery'),
+    discovery_url: orElse(
+      url('Where the discovery document is, when the issuer is reached under another name.'),
+      'below issuer_url',
+    ),
     algorithms: words('Signature algorithms that are accepted.', SIGNATURE_ALGORITHMS).prefault(
       DEFAULT_ALGORITHMS,
     ),
-    require_token_type: choice(
-      'typ header that a token must have; without it, JWT, at+jwt and none are accepted.',
-      ['at+jwt'],
-    ).optional(),
+    require_token_type: orElse(
+      choice('typ header that a token must have; without it, JWT, at+jwt and none are accepted.', ['at+jwt']),
+      'JWT, at+jwt or none',
+    ),
     claim_equals_san: text(
       'Claim, such as client_id, that must equal a name in the client certificate, for providers that bind no tokens.',
     ).optional(),
@@ -83,7 +95,7 @@ const oidcKeys = section(
       .describe('Claims that the collector gets as metadata.')
       .prefault([]),
     key_cache_directory: path(
-      'Folder where the last good key sets are kept, so that a restart survives an outage of the provider.',
+      'Folder where the last good key sets are kept, so that a restart survives an outage of the provider. It has to be there, belong to authgw’s user or root, and be writable by nobody else (mode 0700); else it is ignored, with a warning.',
       { pathKind: 'folder' },
     ).optional(),
     key_max_stale: duration('How long keys are used while they cannot be fetched again.', {

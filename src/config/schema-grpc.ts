@@ -9,6 +9,7 @@ import {
   duration,
   endpoint,
   mebibytes,
+  orElse,
   text,
   textMap,
   unsafeAllow,
@@ -19,17 +20,26 @@ import { section } from './section.ts'
 import { tlsClientSection, tlsServerSection } from './schema-tls.ts'
 
 const serverParameters = section('How long an accepted connection lives.', {
-  max_connection_idle: duration('limits.idle_timeout, for this listener.', {
-    minMs: 1_000,
-    zeroIsNever: true,
-  }).optional(),
-  max_connection_age: duration('limits.max_connection_age, for this listener.', {
-    minMs: 1_000,
-    zeroIsNever: true,
-  }).optional(),
-  max_connection_age_grace: duration('limits.max_connection_age_grace, for this listener.', {
-    zeroIsNever: true,
-  }).optional(),
+  max_connection_idle: orElse(
+    duration('limits.idle_timeout, for this listener.', {
+      minMs: 1_000,
+      zeroIsNever: true,
+    }),
+    '`limits.idle_timeout`',
+  ),
+  max_connection_age: orElse(
+    duration('limits.max_connection_age, for this listener.', {
+      minMs: 1_000,
+      zeroIsNever: true,
+    }),
+    '`limits.max_connection_age`',
+  ),
+  max_connection_age_grace: orElse(
+    duration('limits.max_connection_age_grace, for this listener.', {
+      zeroIsNever: true,
+    }),
+    '`limits.max_connection_age_grace`',
+  ),
   time: withoutEffect('idle and stalled peers are found by limits.idle_timeout and limits.stall_timeout'),
   timeout: withoutEffect('idle and stalled peers are found by limits.idle_timeout and limits.stall_timeout'),
 })
@@ -38,14 +48,16 @@ const listenKeys = section(
   'Where this role listens.',
   {
     endpoint: endpoint('Address to listen on; localhost listens on 127.0.0.1 and ::1.'),
-    transport: choice('Kind of address, as the endpoint already says.', ['tcp', 'unix']).optional(),
+    transport: orElse(
+      choice('Kind of address, as the endpoint already says.', ['tcp', 'unix']),
+      'that of the endpoint',
+    ),
     tls: tlsServerSection.optional(),
     max_recv_msg_size_mib: mebibytes('Largest message of a call, in MiB.').prefault(64),
-    max_concurrent_streams: count(
-      'Calls at once on one connection; limits.max_concurrent_streams when left out.',
-      1,
-      1_000_000,
-    ).optional(),
+    max_concurrent_streams: orElse(
+      count('Calls at once on one connection; limits.max_concurrent_streams when left out.', 1, 1_000_000),
+      '`limits.max_concurrent_streams`',
+    ),
     keepalive: section('Life of accepted connections.', {
       server_parameters: serverParameters.prefault({}),
       enforcement_policy: withoutEffect(
@@ -84,7 +96,10 @@ const upstreamKeys = section(
       'round_robin',
       'pick_first',
     ]).prefault('round_robin'),
-    authority: text('Value of :authority; host:port of the endpoint when left out.').optional(),
+    authority: orElse(
+      text('Value of :authority; host:port of the endpoint when left out.'),
+      'host:port of the endpoint',
+    ),
     headers: textMap('Metadata to set on every call.', { isSecret: true }).optional(),
     connect_timeout: duration('How long connecting and the TLS handshake may take.', { minMs: 100 }).prefault(
       '2s',

@@ -2,7 +2,7 @@
  * Every limit of the HTTP/2 core and of the work that one peer can cause, with its default.
  * Floor 1; enforces none: the keys and defaults are those of h2/limits.ts, which a test compares.
  */
-import { count, duration, size } from './fields.ts'
+import { count, duration, orElse, size } from './fields.ts'
 import { section } from './section.ts'
 
 const TIMEOUT = { minMs: 100, maxMs: 3_600_000 }
@@ -11,16 +11,17 @@ const WINDOW = [16_384, 2 ** 31 - 1] as const
 const perClientSection = section(
   'What one client of the control plane may do: an issuer’s client_id or azp, else its sub. Counted in each worker; over a limit its calls are answered UNAVAILABLE, to be sent again later.',
   {
-    calls_per_second: count(
-      'Calls begun in a second, and at once after a rest.',
-      0.001,
-      undefined,
-      false,
-    ).optional(),
-    size_per_second: size(
-      'Octets of requests in a second. A call that has begun is not cut: the next ones wait until its octets are paid for.',
-    ).optional(),
-    concurrent_calls: count('Calls at once.', 1).optional(),
+    calls_per_second: orElse(
+      count('Calls begun in a second, and at once after a rest.', 0.001, undefined, false),
+      'no limit',
+    ),
+    size_per_second: orElse(
+      size(
+        'Octets of requests in a second. A call that has begun is not cut: the next ones wait until its octets are paid for.',
+      ),
+      'no limit',
+    ),
+    concurrent_calls: orElse(count('Calls at once.', 1), 'no limit'),
   },
 )
 
@@ -55,11 +56,14 @@ export const limitsSection = section(
     max_connection_age_grace: duration('Time for open calls after that; 0 for as long as they like.', {
       zeroIsNever: true,
     }).prefault('60s'),
-    max_concurrent_streams: count(
-      'Calls at once on a connection; 250 when left out, 1000 on loopback and UNIX sockets.',
-      1,
-      1_000_000,
-    ).optional(),
+    max_concurrent_streams: orElse(
+      count(
+        'Calls at once on a connection; 250 when left out, 1000 on loopback and UNIX sockets.',
+        1,
+        1_000_000,
+      ),
+      '250; 1000 on loopback and UNIX sockets',
+    ),
     max_unfinished_factor: count(
       'Calls that still cost us, as a multiple of max_concurrent_streams.',
       1,

@@ -4,7 +4,7 @@
  * @see https://istio.io/latest/docs/reference/config/security/authorization-policy/
  */
 import { z } from 'zod'
-import { choice, flag, text, words } from './fields.ts'
+import { choice, flag, orElse, text, words } from './fields.ts'
 import { section } from './section.ts'
 
 const condition = section('A condition on a claim.', {
@@ -13,9 +13,10 @@ const condition = section('A condition on a claim.', {
 })
 
 const rule = section('A rule. Its conditions all hold; within a list any one is enough.', {
-  name: text(
-    'Name of the rule, as refusals, logs and metrics give it; rule-1 and so on when left out.',
-  ).optional(),
+  name: orElse(
+    text('Name of the rule, as refusals, logs and metrics give it; rule-1 and so on when left out.'),
+    '`rule-1`, `rule-2`, …',
+  ),
   action: choice('What to do with a call that the rule matches. deny is looked at first; audit only logs.', [
     'allow',
     'deny',

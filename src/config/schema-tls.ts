@@ -8,6 +8,7 @@ import {
   duration,
   flag,
   names,
+  orElse,
   path,
   secret,
   text,
@@ -21,7 +22,10 @@ import { CIPHER_SUITES, CURVES, TLS_VERSIONS } from './tls-names.ts'
 const version = (description: string) => choice(description, TLS_VERSIONS)
 
 const common = {
-  ca_file: path('Certificates of the authorities that the peer must chain to, PEM.').optional(),
+  ca_file: orElse(
+    path('Certificates of the authorities that the peer must chain to, PEM.'),
+    'the system’s authorities',
+  ),
   ca_pem: text('The same as ca_file, written here.').optional(),
   include_system_ca_certs_pool: flag('Trust the system’s authorities beside those of ca_file.').prefault(
     false,
@@ -32,11 +36,14 @@ const common = {
   key_pem: secret('The same as key_file, written here.').optional(),
   min_version: version('Lowest TLS version.').prefault('1.2'),
   max_version: version('Highest TLS version.').prefault('1.3'),
-  cipher_suites: names(
-    'Cipher suites of TLS 1.2, in Go’s names; those of TLS 1.3 are always on.',
-    CIPHER_SUITES,
-  ).optional(),
-  curve_preferences: names('Key exchange groups, the preferred first, in Go’s names.', CURVES).optional(),
+  cipher_suites: orElse(
+    names('Cipher suites of TLS 1.2, in Go’s names; those of TLS 1.3 are always on.', CIPHER_SUITES),
+    'all of them',
+  ),
+  curve_preferences: orElse(
+    names('Key exchange groups, the preferred first, in Go’s names.', CURVES),
+    'what OpenSSL chooses',
+  ),
   reload_interval: duration(
     'How often the files are read again, beside being watched; 0 for only being watched.',
     { minMs: 1_000, zeroIsNever: true },
@@ -50,7 +57,10 @@ export const tlsClientSection = section(
     ...common,
     insecure: flag('Dial in plaintext.').prefault(false),
     insecure_skip_verify: flag('Do not verify the peer’s certificate.').prefault(false),
-    server_name_override: text('Name to expect in the peer’s certificate, and to send as SNI.').optional(),
+    server_name_override: orElse(
+      text('Name to expect in the peer’s certificate, and to send as SNI.'),
+      'host of the endpoint',
+    ),
     allowed_sans: words(
       'Subject alternative names of which the peer must have one, such as DNS:otel.example.com.',
     ).optional(),
@@ -66,9 +76,10 @@ export const tlsProviderSection = section(
     ...common,
     insecure: withoutEffect('the scheme of the URL decides'),
     insecure_skip_verify: flag('Do not verify the provider’s certificate.').prefault(false),
-    server_name_override: text(
-      'Name to expect in the provider’s certificate, and to send as SNI.',
-    ).optional(),
+    server_name_override: orElse(
+      text('Name to expect in the provider’s certificate, and to send as SNI.'),
+      'host of the URL',
+    ),
     unsafe_allow: unsafeAllow(['insecure_skip_verify']),
   },
   'configtls',
@@ -84,10 +95,13 @@ const tlsServerKeys = section(
     ca_pem: withoutEffect(CLIENTS_CA),
     client_ca_file: path('Certificates of the authorities of client certificates, PEM.').optional(),
     client_ca_file_reload: withoutEffect('client_ca_file is always read again when it changes'),
-    client_auth: choice(
-      'Whether a client certificate is asked for; the control plane requires one unless this says otherwise.',
-      ['require', 'optional', 'none'],
-    ).optional(),
+    client_auth: orElse(
+      choice(
+        'Whether a client certificate is asked for; the control plane requires one unless this says otherwise.',
+        ['require', 'optional', 'none'],
+      ),
+      '`require` with client_ca_file, else `none`',
+    ),
     allowed_sans: words(
       'Subject alternative names of which a client must have one, such as URI:spiffe://example.org/workload; a trailing * matches any rest.',
     ).optional(),

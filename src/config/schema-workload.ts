@@ -9,6 +9,7 @@ import {
   choice,
   duration,
   leaf,
+  orElse,
   path,
   secret,
   text,
@@ -32,10 +33,11 @@ const oauth2clientSection = section(
   'How the token is got.',
   {
     issuer_url: url('The issuer; its discovery document names the token endpoint.').optional(),
-    discovery_url: url(
-      'Where the discovery document is, when the issuer is reached under another name.',
-    ).optional(),
-    token_url: url('The token endpoint, in place of discovery.').optional(),
+    discovery_url: orElse(
+      url('Where the discovery document is, when the issuer is reached under another name.'),
+      'below issuer_url',
+    ),
+    token_url: orElse(url('The token endpoint, in place of discovery.'), 'from discovery'),
     client_id: text('Identifier of the client.').optional(),
     client_id_file: path('File that holds it, read again at each fetch.').optional(),
     client_secret: secret('Secret of the client.').optional(),
@@ -47,14 +49,17 @@ const oauth2clientSection = section(
       'Further parameters of the token request, such as {audience: control-plane}.',
     ).optional(),
     grant_type: choice('Grant to use.', GRANT_TYPES).prefault('client_credentials'),
-    auth_style: choice(
-      'How the client authenticates: HTTP Basic, in the body, with a JWT that it signs, with a JWT from a file, or with its certificate.',
-      ['basic', 'post', 'private_key_jwt', 'client_assertion_file', 'tls'],
-    ).optional(),
-    signature_algorithm: choice(
-      'Algorithm of the JWT that the client signs.',
-      SIGNATURE_ALGORITHMS,
-    ).optional(),
+    auth_style: orElse(
+      choice(
+        'How the client authenticates: HTTP Basic, in the body, with a JWT that it signs, with a JWT from a file, or with its certificate.',
+        ['basic', 'post', 'private_key_jwt', 'client_assertion_file', 'tls'],
+      ),
+      '`basic` with a secret, else `private_key_jwt` with a key, else `client_assertion_file` with one, else `tls`',
+    ),
+    signature_algorithm: orElse(
+      choice('Algorithm of the JWT that the client signs.', SIGNATURE_ALGORITHMS),
+      'that of the key: RS256, ES256, ES384, ES512 or EdDSA',
+    ),
     client_certificate_key: secret('Private key that signs it, PEM.').optional(),
     client_certificate_key_file: path('File that holds it, read again at each fetch.', {
       pathKind: 'secret',
@@ -68,14 +73,20 @@ const oauth2clientSection = section(
       'File with the token to exchange or the assertion to present (token-exchange, jwt-bearer).',
       { pathKind: 'secret' },
     ).optional(),
-    iss: text('iss of the JWT that the client signs; client_id when left out.').optional(),
-    audience: text(
-      'aud of the JWT that the client signs. When left out: the issuer for private_key_jwt, the token endpoint for jwt-bearer.',
-    ).optional(),
+    iss: orElse(text('iss of the JWT that the client signs; client_id when left out.'), 'client_id'),
+    audience: orElse(
+      text(
+        'aud of the JWT that the client signs. When left out: the issuer for private_key_jwt, the token endpoint for jwt-bearer.',
+      ),
+      'the issuer, or the token endpoint',
+    ),
     claims: textMap('Further claims of the JWT that the client signs.').optional(),
-    expiry_buffer: duration(
-      'How long before its end a token is refreshed, at most 20 % of its life; scaled to its life when left out.',
-    ).optional(),
+    expiry_buffer: orElse(
+      duration(
+        'How long before its end a token is refreshed, at most 20 % of its life; scaled to its life when left out.',
+      ),
+      '20 % of the life, 10 s to 300 s',
+    ),
     timeout: duration('How long a request to the provider may take.', { minMs: 100, maxMs: 60_000 }).prefault(
       '5s',
     ),
@@ -139,9 +150,12 @@ export const workloadSection = section(
       .describe('Several identities, chosen by routes; the first is the default.')
       .optional(),
     routes: z.array(route).describe('Which identity a call goes out under.').optional(),
-    allow_methods: words(
-      'Methods (/package.Service/Method) and services (package.Service) that may be called; the OTLP Export methods when left out.',
-    ).optional(),
+    allow_methods: orElse(
+      words(
+        'Methods (/package.Service/Method) and services (package.Service) that may be called; the OTLP Export methods when left out.',
+      ),
+      'the OTLP Export methods',
+    ),
     on_invalid_client: choice(
       'When the provider refuses our client: retry answers UNAVAILABLE, which exporters try again; fail answers UNAUTHENTICATED, at which they drop.',
       ['retry', 'fail'],

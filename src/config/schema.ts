@@ -3,7 +3,7 @@
  * Floor 1; opens no file. One file may hold either role or both.
  */
 import type { z } from 'zod'
-import { choice, duration, endpoint, leaf, withoutEffect } from './fields.ts'
+import { choice, duration, endpoint, leaf, orElse, withoutEffect } from './fields.ts'
 import { section } from './section.ts'
 import { controlPlaneSection } from './schema-control-plane.ts'
 import { limitsSection } from './schema-limits.ts'
@@ -14,9 +14,10 @@ const adminSection = section('What operators, Prometheus and the kubelet ask.', 
   endpoint: endpoint(
     'Address of /metrics, /livez and /readyz; the status page answers only on loopback or over mTLS.',
   ).prefault('localhost:9464'),
-  grpc_health_endpoint: endpoint(
-    'Address of grpc.health.v1 in plaintext, for gRPC probes; none when left out.',
-  ).optional(),
+  grpc_health_endpoint: orElse(
+    endpoint('Address of grpc.health.v1 in plaintext, for gRPC probes; none when left out.'),
+    'none',
+  ),
   tls: tlsServerSection.optional(),
 })
 

@@ -252,6 +252,23 @@ test('every key has a sentence that says what it means', () => {
   ).toEqual([])
 })
 
+test('the generated page says what holds where a key is left out', () => {
+  const page = renderConfigurationPage()
+  const dashed = leaves(shapeOf(CONFIG_SCHEMA), '').filter(
+    ({ shape }) =>
+      shape.isOptional && shape.meta?.noEffect === undefined && shape.meta?.fallback === undefined,
+  )
+  // A sentence that says so, and a column that shows nothing, would contradict each other.
+  expect(dashed.filter(({ shape }) => shape.description.includes('when left out'))).toEqual([])
+  expect(page).toContain(
+    '| `client_auth` | one of require, optional, none | `require` with client_ca_file, else `none` |',
+  )
+  expect(page).toMatch(
+    /\| `max_concurrent_streams` \| whole number \| 250; 1000 on loopback and UNIX sockets \|/,
+  )
+  expect(page).toMatch(/\| `key_cache_directory` \| path \| – \| .*mode 0700/)
+})
+
 test('the generated page names every key once, and the schema for editors refuses unknown ones', () => {
   const page = renderConfigurationPage()
   for (const { path } of leaves(shapeOf(CONFIG_SCHEMA), '')) {
