@@ -1,8 +1,8 @@
 /** Turns what a run found into files that name what was measured: the tree of src/, the machine, the versions. */
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, release } from 'node:os'
 import { join, resolve } from 'node:path'
+import { measuredOn } from '../../test/support/results-file.ts'
 import type { LatencyReport } from './latency.ts'
 import type { SettingFigures } from './measure.ts'
 import type { MemoryReport } from './memory.ts'
@@ -29,18 +29,18 @@ export interface Results {
 
 /** Machine, versions and the source as they are now. */
 export function circumstances(): Pick<Results, 'date' | 'sourceTree' | 'isSourceClean' | 'machine' | 'node'> {
-  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim()
+  const { startedAt, srcTree, isSrcChanged, node } = measuredOn()
   return {
-    date: new Date().toISOString().slice(0, 16),
-    sourceTree: git('rev-parse', 'HEAD:src'),
-    isSourceClean: git('status', '--porcelain', '--', 'src', ':/src') === '',
+    date: startedAt.slice(0, 16),
+    sourceTree: srcTree ?? 'unknown',
+    isSourceClean: isSrcChanged === false,
     machine: {
       cpu: cpus()[0]?.model ?? 'unknown',
       cores: cpus().length,
       kernel: release(),
       arch: arch(),
     },
-    node: process.version,
+    node,
   }
 }
 

@@ -4,13 +4,13 @@
  * bench/results/comparison-<date>.json, and docs/comparison.md from it. Exit code 1 if authgw lost anything; 77 where a program
  * is absent. `--only <words>` runs the faults whose names contain them and writes nothing; `--page` only writes the page again.
  */
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { availableParallelism, loadavg, tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { PROJECT } from '../support/project-files.ts'
+import { measuredOn } from '../support/results-file.ts'
 import { Chain, TOKEN_FILE } from './comparison/chain.ts'
 import type { ChainPlan } from './comparison/chain.ts'
 import { RATE, suffer } from './comparison/fault.ts'
@@ -86,9 +86,9 @@ async function main(): Promise<number> {
     process.once(signal, () => void stopAll().finally(() => process.exit(130)))
 
   const outcomes: Outcome[] = []
-  const startedAt = new Date().toISOString()
-  const source = git('rev-parse', 'HEAD:src')
-  if (git('status', '--porcelain', 'src') !== '') console.log('src differs from what is committed')
+  const { startedAt, node, cores, isSrcChanged, ...measured } = measuredOn()
+  const source = measured.srcTree ?? 'unknown'
+  if (isSrcChanged !== false) console.log('src differs from what is committed')
   const keep = async (fault: string, of: readonly Chain[], act: () => Promise<number>): Promise<void> => {
     if (values.only !== undefined && !fault.includes(values.only)) return
     console.log(`\n${new Date().toISOString().slice(11, 19)} ${fault}`)
@@ -148,18 +148,18 @@ async function main(): Promise<number> {
   } finally {
     await stopAll()
   }
-  const sourceAtEnd = git('rev-parse', 'HEAD:src')
+  const sourceAtEnd = measuredOn().srcTree ?? 'unknown'
   const results: Results = {
     startedAt,
     source,
     ...(sourceAtEnd !== source && { sourceAtEnd }),
     collector: collector.version,
     keycloak: keycloakComponent.version,
-    node: process.version,
+    node,
     tokenLifeSeconds: TOKEN_LIFE_SECONDS,
     itemsPerSecond: RATE,
     loadAverage: Math.round(loadavg()[2]! * 10) / 10,
-    processors: availableParallelism(),
+    processors: cores,
     outcomes,
   }
   if (values.only === undefined) {
@@ -177,10 +177,6 @@ async function main(): Promise<number> {
     `\nauthgw lost ${lost}; ${ours.filter(({ isSettled }) => !isSettled).length} chains not settled`,
   )
   return lost === 0 ? 0 : 1
-}
-
-function git(...args: string[]): string {
-  return execFileSync('git', args, { cwd: PROJECT, encoding: 'utf8' }).trim()
 }
 
 async function outage(keycloak: Keycloak, ms: number): Promise<number> {
