@@ -59,8 +59,6 @@ export class H2Connection {
   // What the parts share.
   readonly budget: PeerBudget
   readonly streams = new StreamStore()
-  readonly decoder: HpackDecoder
-  readonly encoder: HpackEncoder
   readonly writer = new FrameWriter()
   readonly sendQueue: SendQueue
   // The parts: for this room and its tests.
@@ -73,6 +71,9 @@ export class H2Connection {
   readonly timers: ConnectionTimers
   /** Whether the pump knows that there is something to write. */
   #isListed = false
+  /** Null until the first block: idle connections have none. */
+  #decoder: HpackDecoder | null = null
+  #encoder: HpackEncoder | null = null
 
   constructor(options: H2ConnectionOptions) {
     const { limits } = options
@@ -83,14 +84,6 @@ export class H2Connection {
     this.stats = options.stats
     this.held = options.held
     this.budget = new PeerBudget(limits)
-    this.decoder = new HpackDecoder({
-      // RFC 9113 §6.5.3: until our SETTINGS are acknowledged the initial value is in force.
-      maxTableBytes: Math.max(limits.headerTableBytes, DEFAULT_HEADER_TABLE_SIZE),
-      maxListBytes: limits.maxHeaderListBytes,
-      maxFieldCount: limits.maxFieldCount,
-      maxFieldBytes: limits.maxFieldBytes,
-    })
-    this.encoder = new HpackEncoder({ maxTableBytes: limits.headerTableBytes })
     this.settings = new SettingsExchange(this)
     this.credits = new CreditLedger(this)
     this.outbound = new Outbound(this)
@@ -99,6 +92,34 @@ export class H2Connection {
     this.life = new StreamLife(this)
     this.departure = new Departure(this)
     this.timers = new ConnectionTimers(this, options)
+  }
+
+  get decoder(): HpackDecoder {
+    const { limits } = this
+    return (this.#decoder ??= new HpackDecoder({
+      // RFC 9113 §6.5.3: until our SETTINGS are acknowledged the initial value is in force.
+      maxTableBytes: Math.max(limits.headerTableBytes, DEFAULT_HEADER_TABLE_SIZE),
+      maxListBytes: limits.maxHeaderListBytes,
+      maxFieldCount: limits.maxFieldCount,
+      maxFieldBytes: limits.maxFieldBytes,
+    }))
+  }
+  get encoder(): HpackEncoder {
+    return (this.#encoder ??= new HpackEncoder({ maxTableBytes: this.limits.headerTableBytes }))
+  }
+
+  /** Our SETTINGS are acknowledged. A decoder that is not made yet starts so, unless its table is to be a small one. */
+  onTableBytesAcked(): void {
+    const { headerTableBytes } = this.limits
+    if (this.#decoder === null && headerTableBytes >= DEFAULT_HEADER_TABLE_SIZE) return
+    this.decoder.setMaxTableBytes(headerTableBytes)
+  }
+  /** SETTINGS of the peer's. An encoder that is not made yet takes the initial value for granted. RFC 7541 §4.2 */
+  onPeerTableBytes(lowestBytes: number, bytes: number): void {
+    const isInitial = lowestBytes === DEFAULT_HEADER_TABLE_SIZE && bytes === DEFAULT_HEADER_TABLE_SIZE
+    if (this.#encoder === null && isInitial) return
+    this.encoder.setPeerMaxTableBytes(lowestBytes)
+    this.encoder.setPeerMaxTableBytes(bytes)
   }
 
   /** Queues the preface (client), SETTINGS and the connection window. */

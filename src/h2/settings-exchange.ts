@@ -32,7 +32,7 @@ export class SettingsExchange {
   /** SETTINGS of the peer's: in force as soon as we acknowledge them. */
   onSettings(payload: Buffer): void {
     const connection = this.#connection
-    const { limits, turn, encoder } = connection
+    const { limits, turn } = connection
     if (payload.length / 6 > limits.maxSettingsEntries || !connection.budget.settingsFrame(turn.nowMs)) {
       return connection.fail('settings_flood')
     }
@@ -42,8 +42,7 @@ export class SettingsExchange {
       peer.apply(payload, !connection.isServer) ?? this.#moveWindows(peer.initialWindowBytes - windowBefore)
     if (fault !== null) return connection.fail(fault)
     // RFC 7541 §4.2: the lowest size in between is to be told as well.
-    encoder.setPeerMaxTableBytes(peer.lowestHeaderTableBytes)
-    encoder.setPeerMaxTableBytes(peer.headerTableBytes)
+    connection.onPeerTableBytes(peer.lowestHeaderTableBytes, peer.headerTableBytes)
     connection.writer.settingsAck()
     connection.outbound.countControl()
     if (connection.isFinished) return
@@ -57,7 +56,7 @@ export class SettingsExchange {
     const connection = this.#connection
     if (this.unackedCount === 0) return connection.fail('settings_ack_unexpected')
     this.unackedCount--
-    connection.decoder.setMaxTableBytes(connection.limits.headerTableBytes)
+    connection.onTableBytesAcked()
     connection.timers.onSettingsAck()
   }
 
