@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, createSecureContext, createServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
+import { ProcessMemory } from '../../src/net/index.ts'
 import { frame, frames } from '../support/frame-factory.ts'
 import { connectGrpcJs } from '../support/grpc-js-kit.ts'
 import type { GrpcCaller } from '../support/grpc-peer.ts'
@@ -20,13 +21,14 @@ export interface KidTls {
   readonly key: string
 }
 
-/** What `clients` may be told. */
+/** What `clients` may be told, and `bare` the last of it. */
 export type KidOrder =
   | { readonly do: 'open'; readonly port: number; readonly count: number }
   | { readonly do: 'close' }
   | { readonly do: 'busy'; readonly port: number; readonly connections: number; readonly streams: number }
   | { readonly do: 'rest' }
   | { readonly do: 'churn'; readonly port: number; readonly perSecond: number; readonly seconds: number }
+  | { readonly do: 'give back' }
 
 /** What it answers, once the order is carried out. */
 export interface KidReport {
@@ -95,6 +97,16 @@ function serveBare({ ca, cert, key }: KidTls): void {
     socket.write(frame({ type: 'SETTINGS' }))
   })
   server.listen(0, '127.0.0.1', () => process.send!((server.address() as AddressInfo).port))
+  process.on('message', () => void giveBack())
+}
+
+/** As the gateway does it after a crowd. */
+async function giveBack(): Promise<void> {
+  const memory = new ProcessMemory()
+  memory.collect()
+  await sleep(1_000)
+  memory.trim()
+  process.send!('given')
 }
 
 function takeOrders({ tls, token }: KidStart): void {
@@ -209,6 +221,7 @@ function takeOrders({ tls, token }: KidStart): void {
       loops = Array.from({ length: order.streams }, (_, n) => stream(callers[n % callers.length]!))
       return {}
     }
+    if (order.do === 'give back') return {}
     busy.isOn = false
     await Promise.all(loops)
     for (const caller of callers) caller.close()
