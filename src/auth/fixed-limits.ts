@@ -9,6 +9,7 @@ import { MAX_TOKEN_BYTES, MAX_TOKEN_HEADER_BYTES } from './jwt/extract.ts'
 import { MAX_JSON_DEPTH } from './jwt/strict-json.ts'
 import { MAX_CACHED_TOKENS, MAX_ENTRY_MS, REJECTION_MS } from './jwt/verified-cache.ts'
 import {
+  FORGERY_PAUSE_MS,
   MAX_FORGERIES_PER_PEER,
   MAX_VERIFICATIONS,
   MAX_VERIFICATIONS_PER_PEER,
@@ -57,6 +58,12 @@ export const FIXED_AUTH_LIMITS: readonly FixedLimit[] = [
     'count',
     MAX_FORGERIES_PER_PEER,
     'More: `verification_overload` without a check; one is forgiven every 2 s. By its glitches it is cut as well.',
+  ),
+  limit(
+    'pause of a connection after a forged signature',
+    'ms',
+    FORGERY_PAUSE_MS,
+    'From the fifth on. Meanwhile `verification_overload` for tokens that are not known yet.',
   ),
   limit(
     'wait of a call for a key or a signature',

@@ -70,7 +70,8 @@ export const TOKENS: readonly Attack[] = [
   },
   {
     name: 'forged-signature-flood',
-    title: 'tokens under a known key id whose signatures are forged: each connection is cut after twenty',
+    title:
+      'tokens under a known key id whose signatures are forged: few of each connection are checked, and it is cut after twenty',
     outcome: 'served',
     rounds: 1,
     async run(ground) {

@@ -16,6 +16,10 @@ export const MAX_VERIFICATIONS = 32
 export const MAX_VERIFICATIONS_PER_PEER = 4
 /** Forged signatures of one connection after which no more are checked: by default the last is one glitch too many. */
 export const MAX_FORGERIES_PER_PEER = 21
+/** Forged signatures of one connection that slow nothing down: as many as may be in work at once. */
+export const FREE_FORGERIES_PER_PEER = MAX_VERIFICATIONS_PER_PEER
+/** After each further one nothing is checked for its connection for so long, so that a flood of them costs next to nothing. */
+export const FORGERY_PAUSE_MS = 100
 /** So many are forgiven, as glitches are: a caller behind a proxy must not bar all others there for long. */
 const FORGIVEN_PER_SECOND = 0.5
 /** Calls of one connection that may wait for their turn; more are refused at once. */
@@ -30,12 +34,17 @@ interface Lane {
   /** Forgeries not yet forgiven, as of `forgedAtMs`. */
   forgeries: number
   forgedAtMs: number
+  /** Monotonic ms until which nothing is checked. */
+  pausedUntilMs: number
   isReady: boolean
   /** Called with whether the turn has come, or never will. */
   readonly waiting: ((hasTurn: boolean) => void)[]
 }
 
-/** Hands out turns: `MAX_VERIFICATIONS` in all, `MAX_VERIFICATIONS_PER_PEER` a connection, round robin among connections. */
+/**
+ * Hands out turns: `MAX_VERIFICATIONS` in all, `MAX_VERIFICATIONS_PER_PEER` a connection, round robin among connections. One
+ * that brings forgeries gets a turn at a time, and a pause after each (docs/adr/0018-forgers-wait.md).
+ */
 export class VerificationTurns {
   readonly #clock: Clock
   readonly #stats: GateStats
@@ -67,17 +76,18 @@ export class VerificationTurns {
   #laneOf(peer: PeerIdentity): Lane {
     let lane = this.#lanes.get(peer)
     if (lane === undefined) {
-      lane = { active: 0, forgeries: 0, forgedAtMs: 0, isReady: false, waiting: [] }
+      lane = { active: 0, forgeries: 0, forgedAtMs: 0, pausedUntilMs: 0, isReady: false, waiting: [] }
       this.#lanes.set(peer, lane)
     }
     return lane
   }
 
-  /** The connection is about to be cut, or is gone: what it still has here is not worth a signature each. */
+  /** What waits behind a forgery is likely to be one: its callers are told to come again, and honest ones do. */
   #noteForgery(lane: Lane): void {
     lane.forgeries = this.#forgeriesOf(lane) + 1
     lane.forgedAtMs = this.#clock.nowMs()
-    if (lane.forgeries < MAX_FORGERIES_PER_PEER) return
+    if (lane.forgeries <= FREE_FORGERIES_PER_PEER) return
+    lane.pausedUntilMs = lane.forgedAtMs + FORGERY_PAUSE_MS
     for (const end of lane.waiting.splice(0)) end(false)
   }
 
@@ -85,9 +95,20 @@ export class VerificationTurns {
     return Math.max(0, forgeries - ((this.#clock.nowMs() - forgedAtMs) * FORGIVEN_PER_SECOND) / 1000)
   }
 
+  /** Whether nothing is checked for it now, and nobody may wait. */
+  #isBarred(lane: Lane): boolean {
+    if (lane.forgeries === 0) return false
+    return this.#clock.nowMs() < lane.pausedUntilMs || this.#forgeriesOf(lane) >= MAX_FORGERIES_PER_PEER
+  }
+
+  #shareOf(lane: Lane): number {
+    const isSuspect = lane.forgeries > 0 && this.#forgeriesOf(lane) > FREE_FORGERIES_PER_PEER
+    return isSuspect ? 1 : MAX_VERIFICATIONS_PER_PEER
+  }
+
   #begin(lane: Lane, waitMs: number): boolean | Promise<boolean> {
-    if (lane.forgeries > 0 && this.#forgeriesOf(lane) >= MAX_FORGERIES_PER_PEER) return false
-    if (lane.active < MAX_VERIFICATIONS_PER_PEER && this.#stats.verificationsActive < MAX_VERIFICATIONS) {
+    if (this.#isBarred(lane)) return false
+    if (lane.active < this.#shareOf(lane) && this.#stats.verificationsActive < MAX_VERIFICATIONS) {
       this.#start(lane)
       return true
     }
@@ -118,7 +139,7 @@ export class VerificationTurns {
   }
 
   #markReady(lane: Lane): void {
-    if (lane.isReady || lane.waiting.length === 0 || lane.active >= MAX_VERIFICATIONS_PER_PEER) return
+    if (lane.isReady || lane.waiting.length === 0 || lane.active >= this.#shareOf(lane)) return
     lane.isReady = true
     this.#ready.push(lane)
   }

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { GateStats } from '../../../src/auth/index.ts'
 import {
+  FORGERY_PAUSE_MS,
+  FREE_FORGERIES_PER_PEER,
   MAX_FORGERIES_PER_PEER,
   MAX_VERIFICATIONS_PER_PEER,
   MAX_WAITING_PER_PEER,
@@ -73,7 +75,8 @@ test('connections take turns: one with many calls does not keep another from its
   expect(names().slice(32).sort()).toEqual(['greedy', 'modest'])
 })
 
-test('a connection that brings forgery after forgery gets no more turns, and those that wait end at once', async () => {
+/** Checks of one connection's signatures, all of them forged. */
+function forger() {
   const { stats, clock } = bench()
   const turns = new VerificationTurns(clock, stats)
   const peer = verifiedPeer()
@@ -83,15 +86,58 @@ test('a connection that brings forgery after forgery gets no more turns, and tho
       checks++
       return Promise.resolve(false)
     })
+  const asks = (verdict: boolean): Promise<boolean | null> =>
+    turns.run(peer, 2_000, () => Promise.resolve(verdict))
+  return { stats, clock, turns, forged, asks, checks: () => checks }
+}
+
+test('from the fifth forgery on nothing is checked for its connection for 100 ms, and those that wait end at once', async () => {
+  const { stats, clock, turns, forged, asks, checks } = forger()
   const verdicts = await Promise.all(Array.from({ length: 250 }, forged))
-  expect(checks).toBeLessThanOrEqual(MAX_FORGERIES_PER_PEER + MAX_VERIFICATIONS_PER_PEER)
+  // Those in work when the fifth comes to light are done as well.
+  expect(checks()).toBeGreaterThan(FREE_FORGERIES_PER_PEER)
+  expect(checks()).toBeLessThanOrEqual(FREE_FORGERIES_PER_PEER + MAX_VERIFICATIONS_PER_PEER)
   expect(verdicts.at(-1)).toBeNull()
-  expect(await forged()).toBeNull()
   expect(stats).toMatchObject({ verificationsActive: 0, verificationsWaiting: 0 })
   expect(clock.timerCount).toBe(0)
+  await clock.advance(FORGERY_PAUSE_MS - 1)
+  expect(await asks(true)).toBeNull()
   expect(await turns.run(verifiedPeer(), 2_000, () => Promise.resolve(true))).toBe(true)
-  await clock.advance(10_000)
-  expect(await turns.run(peer, 2_000, () => Promise.resolve(true))).toBe(true)
+  await clock.advance(1)
+  expect(await asks(true)).toBe(true)
+})
+
+test('four forgeries slow nothing down', async () => {
+  const { forged, asks } = forger()
+  for (let i = 0; i < FREE_FORGERIES_PER_PEER; i++) expect(await forged()).toBe(false)
+  expect(await asks(true)).toBe(true)
+})
+
+test('a connection under suspicion has one turn at a time, until its forgeries are forgiven', async () => {
+  const { stats, clock } = bench()
+  const turns = new VerificationTurns(clock, stats)
+  const peer = verifiedPeer()
+  const never = (): Promise<boolean> => new Promise(() => {})
+  for (let i = 0; i <= FREE_FORGERIES_PER_PEER; i++) await turns.run(peer, 0, () => Promise.resolve(false))
+  await clock.advance(FORGERY_PAUSE_MS)
+  for (let i = 0; i < 3; i++) void turns.run(peer, 2_000, never)
+  await settle()
+  expect(stats).toMatchObject({ verificationsActive: 1, verificationsWaiting: 2 })
+  await clock.advance(4_000)
+  for (let i = 0; i < MAX_VERIFICATIONS_PER_PEER; i++) void turns.run(peer, 2_000, never)
+  await settle()
+  expect(stats.verificationsActive).toBe(MAX_VERIFICATIONS_PER_PEER)
+})
+
+test('after twenty-one forgeries nothing is checked until one is forgiven', async () => {
+  const { clock, forged, asks, checks } = forger()
+  // One is forgiven every 2 s, so that in the end a twenty-second and a twenty-third may be checked.
+  while ((await forged()) !== null) await clock.advance(FORGERY_PAUSE_MS)
+  expect(checks()).toBeGreaterThanOrEqual(MAX_FORGERIES_PER_PEER)
+  expect(checks()).toBeLessThanOrEqual(MAX_FORGERIES_PER_PEER + 2)
+  expect(await asks(true)).toBeNull()
+  await clock.advance(2_000)
+  expect(await asks(true)).toBe(true)
 })
 
 test('of one connection so many calls wait for a turn, and one more is answered at once', async () => {
