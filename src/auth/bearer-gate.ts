@@ -154,10 +154,14 @@ export class BearerGate implements Gate {
     const { provider, parsed } = candidate
     const match = candidate.provider.match(candidate.parsed.header)
     if (match === 'unusable') return this.#refuse(call, 'token_key_unusable', { parsed })
-    if (typeof match !== 'string') return this.#guard(call, this.#verify(call, candidate, match))
-    // Unknown kids cost nothing while the owner may not fetch: neither a message nor a promise.
-    if (provider.isQuietFor(waitMs(call))) return this.#refuseForKeys(call, candidate)
-    return this.#guard(call, this.#verifyWithNewerKeys(call, candidate))
+    // What nobody would look at costs neither a message nor a promise: a forger's signatures for a while, and unknown kids
+    // while the owner may not fetch.
+    if (typeof match === 'string') {
+      if (provider.isQuietFor(waitMs(call))) return this.#refuseForKeys(call, candidate)
+      return this.#guard(call, this.#verifyWithNewerKeys(call, candidate))
+    }
+    if (this.#verifier.isBarred(call.peer)) return this.#refuseForOverload(call, parsed)
+    return this.#guard(call, this.#verify(call, candidate, match))
   }
 
   /** Shape, algorithm, issuer, claims, binding, time: everything that costs no signature. */
@@ -209,8 +213,7 @@ export class BearerGate implements Gate {
     }
     const flight = this.#verifier.verify(check, call.peer, budgetMs)
     const verdict = (await this.#within(flight, budgetMs)) ?? 'overload'
-    if (verdict === 'overload')
-      return this.#refuse(call, 'verification_overload', { parsed, retryDelaySeconds: 1 })
+    if (verdict === 'overload') return this.#refuseForOverload(call, parsed)
     // The keys have changed meanwhile: neither answer says anything about the new ones.
     if (provider.keyGeneration !== generation) return this.#verifyAgain(call, candidate)
     if (verdict === 'invalid') return this.#reject(call, hash, 'token_signature', parsed)
@@ -222,6 +225,11 @@ export class BearerGate implements Gate {
       keptUntilMs,
     })
     return this.#conclude(call, hash, provider, claims, parsed.header.kid)
+  }
+
+  /** Row 21: no turn for this signature. */
+  #refuseForOverload(call: CallFacts, parsed: ParsedToken): Refusal {
+    return this.#refuse(call, 'verification_overload', { parsed, retryDelaySeconds: 1 })
   }
 
   #verifyAgain(call: CallFacts, candidate: Candidate): Verdict | Promise<Verdict> {

@@ -73,6 +73,12 @@ export class VerificationTurns {
     }
   }
 
+  /** Whether `run` would give null at once, because of forgeries. */
+  isBarred(peer: PeerIdentity): boolean {
+    const lane = this.#lanes.get(peer)
+    return lane !== undefined && this.#isBarred(lane)
+  }
+
   #laneOf(peer: PeerIdentity): Lane {
     let lane = this.#lanes.get(peer)
     if (lane === undefined) {
@@ -178,6 +184,11 @@ export class SignatureVerifier {
   constructor(clock: Clock, stats: GateStats) {
     this.#turns = new VerificationTurns(clock, stats)
     this.#stats = stats
+  }
+
+  /** Whether nothing is checked for `peer` now, because of its forgeries. */
+  isBarred(peer: PeerIdentity): boolean {
+    return this.#turns.isBarred(peer)
   }
 
   /** Checks in the turn of `peer`, for which it waits up to `waitMs`. */

@@ -471,6 +471,26 @@ test('row 21: more calls of one connection than may wait for a signature are UNA
   })
 }, 20_000)
 
+test('row 21: a connection with five forgeries is answered at once for 100 ms, but for tokens that are known and those that are final', async () => {
+  const { gate, call, issuer, clock } = await gateBench()
+  const peer = verifiedPeer()
+  const known = await issuer.mint()
+  permitted(await gate.admit(call(known, { peer })))
+  for (let i = 0; i < 5; i++) refused(await gate.admit(call(await issuer.forge(), { peer })))
+  const [fresh, wrong] = [await issuer.mint(), await issuer.mint({ claims: { aud: 'other' } })]
+  // Not a promise: nothing is waited for.
+  expect(gate.admit(call(fresh, { peer }))).toMatchObject({
+    reason: 'verification_overload',
+    status: 14,
+    retryDelaySeconds: 1,
+  })
+  expect(gate.admit(call(wrong, { peer }))).toMatchObject({ reason: 'token_audience', status: 16 })
+  expect(gate.admit(call(known, { peer }))).toMatchObject({ kind: 'permit' })
+  permitted(await gate.admit(call(fresh, { peer: verifiedPeer() })))
+  await clock.advance(100)
+  permitted(await gate.admit(call(await issuer.mint(), { peer })))
+})
+
 test('calls that come with the same new token share one signature', async () => {
   const { gate, issuer, admit } = await gateBench()
   const token = await issuer.mint()
