@@ -40,7 +40,11 @@ export async function readConditions(adminPort: number): Promise<string[]> {
   return (await ask(adminPort, '/readyz?verbose')).trim().split('\n')
 }
 
+/** Ten thousand handshakes on a busy machine keep a scrape waiting for seconds. */
+const PATIENCE_MS = 10_000
+
 async function ask(adminPort: number, path: string): Promise<string> {
-  const answer = await fetch(`http://127.0.0.1:${adminPort}${path}`, { signal: AbortSignal.timeout(2_000) })
+  const signal = AbortSignal.timeout(PATIENCE_MS)
+  const answer = await fetch(`http://127.0.0.1:${adminPort}${path}`, { signal })
   return answer.text()
 }
