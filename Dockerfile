@@ -29,6 +29,7 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["/nodejs/bin/node", "/app/authgw.js", "healthcheck", "--config", "/etc/authgw/config.yaml"]
 # SIGTERM drains within 25 s: give it 30 (`docker stop --time 30`, terminationGracePeriodSeconds: 30).
 STOPSIGNAL SIGTERM
-# The same flag as in the program's first line (rolldown.config.ts).
+# Both the same as in the program's first line (rolldown.config.ts).
+ENV MALLOC_ARENA_MAX=1
 ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=4", "/app/authgw.js"]
 CMD ["--config", "/etc/authgw/config.yaml"]

@@ -50,9 +50,10 @@ const executable: Plugin = {
 
 /**
  * How the program is started: a young generation of 4 MiB halves. Next to nothing of a call outlives its turn, so that a
- * larger one costs memory and saves no CPU; with a smaller one the calls in flight are copied again and again.
+ * larger one costs memory and saves no CPU; with a smaller one the calls in flight are copied again and again. And one heap of the
+ * C library for all threads (docs/adr/0019-one-malloc-arena.md).
  */
-const SHEBANG = '#!/usr/bin/env -S node --max-semi-space-size=4'
+const SHEBANG = '#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=4'
 
 export default defineConfig({
   input: { authgw: 'src/main.ts' },

@@ -1,6 +1,7 @@
 /** authgw as a peer, in either role: built and started as it ships, every limit, metric and check as it is by default. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { SHIPPED_ENV, SHIPPED_FLAGS } from '../../test/support/as-shipped.ts'
 import { freePort } from '../../test/support/free-port.ts'
 import { startListening } from '../load/fleet.ts'
 import type { Running } from '../load/fleet.ts'
@@ -59,14 +60,10 @@ drain: {delay: 0s, timeout: 2s}
 export function startAuthgw(ground: Ground, name: string, yaml: string, port: number): Promise<Running> {
   const config = join(ground.folder, `${name}.yaml`)
   writeFileSync(config, yaml)
-  return startListening(
-    process.execPath,
-    ['--max-semi-space-size=4', ground.program, '--config', config],
-    port,
-    {
-      logFile: `${config}.log`,
-    },
-  )
+  return startListening(process.execPath, [...SHIPPED_FLAGS, ground.program, '--config', config], port, {
+    logFile: `${config}.log`,
+    env: { ...process.env, ...SHIPPED_ENV },
+  })
 }
 
 function authgwPeer(name: string, role: 'control-plane' | 'workload', workers: number): Peer {

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makePki } from '../support/dev-pki.ts'
+import { shippedEnv } from '../support/as-shipped.ts'
 import { connectGrpcJs } from '../support/grpc-js-kit.ts'
 import type { GrpcCaller } from '../support/grpc-peer.ts'
 import { readMetrics } from '../support/gateway-readings.ts'
@@ -24,8 +25,6 @@ import { HostilePeer } from './hostile-peer.ts'
 import type { HonestOptions, HonestReport } from './honest-client.ts'
 import type { UpstreamCounts } from './upstream.ts'
 
-/** The image and the package start authgw with it. */
-const AS_SHIPPED = '--max-semi-space-size=4'
 const CALLS_PER_SECOND = 200
 const TOKEN_LIFE_SECONDS = 3_000
 
@@ -93,7 +92,7 @@ ${provider === null ? `        public_keys_file: ${keysFile}` : `        jwks_ur
 ${hostile === null ? '' : workloadYaml(hostile.port, tokenFile)}limits: {${stage.limits ?? ''}}
 drain: {delay: 0s, timeout: 1s}
 `,
-      { env: { NODE_OPTIONS: AS_SHIPPED } },
+      { env: shippedEnv() },
     )
     undo.push(() => gateway.stop(3_000))
     const mint = (claims: Readonly<Record<string, unknown>> = {}): Promise<string> =>

@@ -20,6 +20,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { openFileLimit } from '../../src/net/index.ts'
+import { shippedEnv } from '../support/as-shipped.ts'
 import { makePki } from '../support/dev-pki.ts'
 import type { Pki } from '../support/dev-pki.ts'
 import { freePort } from '../support/free-port.ts'
@@ -32,7 +33,6 @@ import type { KidOrder, KidReport, KidStart, KidTls } from './crowd-kid.ts'
 import { collectGarbage, fileCount, MIB, rssOf } from './gauges.ts'
 import type { MemorySample } from './gauges.ts'
 
-const ENV = { NODE_OPTIONS: '--max-semi-space-size=4' }
 const SETTLE_MS = 5_000
 const SAMPLE_MS = 2_000
 const WARM_UP = 300
@@ -93,7 +93,7 @@ class Kid {
   readonly process: ChildProcess
   constructor(role: 'upstream' | 'bare' | 'clients', execArgv: readonly string[] = []) {
     this.process = fork(join(import.meta.dirname, 'crowd-kid.ts'), [role], {
-      env: { ...process.env, ...ENV },
+      env: { ...process.env, ...shippedEnv() },
       execArgv: [...execArgv],
     })
   }
@@ -282,7 +282,7 @@ async function main(): Promise<number> {
     const inspectorPort = await freePort()
     const gateway = await startGateway(configOf(upstreamPort, pki, issuer, keysFile), {
       readyMs: 30_000,
-      env: { NODE_OPTIONS: `${ENV.NODE_OPTIONS} --inspect=127.0.0.1:${inspectorPort}` },
+      env: shippedEnv(`--inspect=127.0.0.1:${inspectorPort}`),
     })
     undo.push(() => gateway.stop())
     const weighed = { pid: gateway.pid, inspectorPort }

@@ -2,6 +2,7 @@
  * The services of the pattern, each from its file in the run's folder, as the README of deploy/pattern-5 starts them.
  */
 import { join } from 'node:path'
+import { SHIPPED_ENV, SHIPPED_FLAGS } from '../../support/as-shipped.ts'
 import { takePort } from './ports.ts'
 import { PROJECT } from '../../support/project-files.ts'
 import type { RunFolder } from './folder.ts'
@@ -17,9 +18,9 @@ export function authgw(
   return new Service({
     name: gateway.name,
     program: process.execPath,
-    args: ['--max-semi-space-size=4', MAIN, '--config', gateway.file, ...(gateway.args ?? [])],
+    args: [...SHIPPED_FLAGS, MAIN, '--config', gateway.file, ...(gateway.args ?? [])],
     folder: folder.path,
-    env: { ...folder.env, ...gateway.env },
+    env: { ...folder.env, ...SHIPPED_ENV, ...gateway.env },
     isReady: () => isAnswering(`http://localhost:${gateway.admin}/livez`),
   })
 }
