@@ -48,16 +48,23 @@ export class MixedLoad {
   reconnects = 0
   readonly #ingress: PairIngress
   readonly #workers: Promise<void>[] = []
-  #isRunning = true
+  /** So many of the workers go on. */
+  #wanted: number
 
   constructor(ingress: PairIngress, workerCount: number) {
     this.#ingress = ingress
-    for (let worker = 0; worker < workerCount; worker++) this.#workers.push(this.#work())
+    this.#wanted = workerCount
+    for (let worker = 0; worker < workerCount; worker++) this.#workers.push(this.#work(worker))
+  }
+
+  /** Lets all but so many of the workers end, each after its call. */
+  keep(workerCount: number): void {
+    this.#wanted = Math.min(this.#wanted, workerCount)
   }
 
   /** Resolves when the last call has ended. */
   async stop(): Promise<void> {
-    this.#isRunning = false
+    this.keep(0)
     await Promise.all(this.#workers)
   }
 
@@ -65,11 +72,11 @@ export class MixedLoad {
     return [...Object.values(this.ended), ...Object.values(this.unexpected)].reduce((sum, n) => sum + n, 0)
   }
 
-  async #work(): Promise<void> {
-    while (this.#isRunning) {
+  async #work(worker: number): Promise<void> {
+    while (worker < this.#wanted) {
       const caller = connectGrpcJs(this.#ingress)
       this.reconnects++
-      for (let calls = 50 + 400 * Math.random(); calls > 0 && this.#isRunning; calls--) {
+      for (let calls = 50 + 400 * Math.random(); calls > 0 && worker < this.#wanted; calls--) {
         await this.#call(caller)
         await sleep(20 * Math.random())
       }
