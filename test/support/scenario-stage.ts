@@ -116,6 +116,8 @@ export interface Stage extends AsyncDisposable {
   readonly port: number
   /** A unary OTLP Export of traces on a connection that calls share. */
   call(options?: StageCall): Promise<StageAnswer>
+  /** Ends that connection: the next call is made on another. */
+  hangUp(): void
   /** A client of its own, with another certificate if one is given. Ended with the stage. */
   connect(certificate?: PkiPair): GrpcCaller
   /** The certificates of a client, or those of another one. */
@@ -327,6 +329,11 @@ ${indented(oidc, 4)}${indented(controlPlane)}`
     const metadata = { ...(bearer !== null && { authorization: [`Bearer ${bearer}`] }), ...rest.metadata }
     const call = { path: EXPORT_PATH, timeoutMs: 10_000, ...rest, metadata }
     return answerOf(await this.#caller.unary(body, call), parsesDetails)
+  }
+
+  hangUp(): void {
+    this.#caller?.close()
+    this.#caller = null
   }
 
   async token(): Promise<string> {
