@@ -42,13 +42,8 @@ const TOKEN_LIFE_SECONDS = 24 * 3_600
 const SPARE_FILES = 12
 /** Above the base: verdicts, plans and heads that are remembered. */
 const MAX_HEAP_GROWTH_MIB = 4
-/**
- * What may stay when a crowd has gone, of what it took: pages of which something small still lives, caches, compiled code. It is
- * 12 MiB for the crowd that is played by default. The heap in use, which is told apart, is judged more closely.
- */
-const MAX_KEPT_SHARE = 0.02
-/** Of a later round above the first: then each crowd would leave more. */
-const MAX_ROUND_GROWTH_MIB = 8
+/** Above the base, when a crowd has gone: caches, compiled code, and what one collection leaves. */
+const SPARE_MIB = 8
 /** From a churn's second minute to its fifth: after 18,000 handshakes, so that 240 octets that each left behind are seen. */
 const MAX_CHURN_MIB = 4
 /** For the start's give-back: two looks, and a moment. */
@@ -121,10 +116,9 @@ class Kid {
 }
 
 /** Waits until the resident memory is at the base again, for so long as that may take. Gives the seconds. */
-async function back(pid: number, base: Gauge, withIdle: Gauge): Promise<number> {
+async function back(pid: number, base: Gauge): Promise<number> {
   const beganMs = performance.now()
-  const mostBytes = base.rssBytes + MAX_KEPT_SHARE * (withIdle.rssBytes - base.rssBytes)
-  const isBack = (): boolean => rssOf(pid) <= mostBytes
+  const isBack = (): boolean => rssOf(pid) <= base.rssBytes + SPARE_MIB * MIB
   while (!isBack() && performance.now() - beganMs < BACK_MS) await sleep(500)
   return Math.round((performance.now() - beganMs) / 1000)
 }
@@ -174,7 +168,7 @@ async function playRound(
   const { messages, broken, open: stood } = await clients.answer<KidReport>({ do: 'rest' })
   await clients.answer({ do: 'close' })
   await emptied(gateway)
-  const backSeconds = await back(gateway.pid, base, withIdle)
+  const backSeconds = await back(gateway.pid, base)
   const end = await weigh(weighed)
   return { openSeconds, failed, withIdle, withBusy, messages, broken, stood, backSeconds, end }
 }
@@ -368,7 +362,7 @@ function judge(
   ratio: number,
 ): string[] {
   const problems: string[] = []
-  for (const [index, { failed, broken, stood, messages, withIdle, end }] of played.entries()) {
+  for (const [index, { failed, broken, stood, messages, end }] of played.entries()) {
     const name = `round ${index + 1}`
     if (failed > 0) problems.push(`${name}: ${failed} connections did not come about`)
     if (broken > 0) problems.push(`${name}: ${broken} busy streams broke`)
@@ -377,12 +371,7 @@ function judge(
     if (end.files > base.files + SPARE_FILES)
       problems.push(`${name}: ${end.files} files open, ${base.files} before`)
     const keptMib = (end.rssBytes - base.rssBytes) / MIB
-    const tookMib = (withIdle.rssBytes - base.rssBytes) / MIB
-    if (keptMib > MAX_KEPT_SHARE * tookMib)
-      problems.push(`${name}: ${keptMib.toFixed(1)} of ${tookMib.toFixed(0)} MiB are kept above the base`)
-    const grownMib = (end.rssBytes - played[0]!.end.rssBytes) / MIB
-    if (grownMib > MAX_ROUND_GROWTH_MIB)
-      problems.push(`${name}: ${grownMib.toFixed(1)} MiB more than after the first`)
+    if (keptMib > SPARE_MIB) problems.push(`${name}: ${keptMib.toFixed(1)} MiB are kept above the base`)
     const heapMib = (end.heapBytes - base.heapBytes) / MIB
     if (heapMib > MAX_HEAP_GROWTH_MIB)
       problems.push(`${name}: the heap in use grew by ${heapMib.toFixed(1)} MiB`)
