@@ -82,7 +82,7 @@ async function main(): Promise<number> {
     await sleep(2_000)
     const figures = await Promise.all(
       gateways.map(async ({ role, process }, place) =>
-        conclude(role, process, samples[place]!, filesAtStart[place]!),
+        conclude(role, process, samples[place]!, filesAtStart[place]!, warmUpMs),
       ),
     )
     const problems = judge(load, figures, lastsMs)
@@ -176,14 +176,13 @@ async function conclude(
   gateway: GatewayProcess,
   samples: Sample[],
   filesAtStart: number,
+  warmUpMs: number,
 ): Promise<GatewayFigures> {
   const readings = await readMetrics(gateway.ports['admin']!)
-  const lastS = samples.at(-1)?.atSeconds ?? 0
-  const warmUpS = Math.min(WARM_UP_MS / 1000, lastS / 2)
   return {
     role,
     samples,
-    rssSlopeMibPer10Minutes: slopeOf(samples.filter(({ atSeconds }) => atSeconds >= warmUpS)),
+    rssSlopeMibPer10Minutes: slopeOf(samples.filter(({ atSeconds }) => atSeconds * 1000 >= warmUpMs)),
     filesAtStart,
     filesAtEnd: fileCount(gateway.pid),
     leftAtRest: Object.fromEntries(AT_REST.map((name) => [name, readings.sum(name)])),
